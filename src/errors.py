@@ -1,0 +1,60 @@
+"""Every error Framewatch raises on purpose.
+
+FramewatchError
+├── SettingError        a setting or option has a value that cannot be used
+├── SourceError         a video, folder, camera or address cannot be read
+├── BadRecord           a Kafka record is not a frame: carries the reason it is rejected with
+│   └── BadPicture          its bytes are not the JPEG picture they should be
+├── ServiceError        an embedded service (Kafka, store) cannot be prepared, started or kept up
+└── Unavailable
+    ├── BrokerUnavailable   no Kafka broker answers
+    └── StoreUnavailable    the MongoDB store did not take or give what was asked, and may later
+
+Each message says what was got, what was expected and, where somebody can do something, what to do.
+"""
+
+from __future__ import annotations
+
+
+class FramewatchError(Exception):
+    """Root of all errors that end a command with one line instead of a traceback."""
+
+
+class SettingError(FramewatchError):
+    """A setting or option has a value that cannot be used."""
+
+
+class SourceError(FramewatchError):
+    """A video, folder of pictures, camera or stream address cannot be read."""
+
+
+class BadRecord(FramewatchError):
+    """A Kafka record is not a frame.
+
+    Attributes:
+        reason: short machine-readable reason, as put in the rejected record's header, such as ``checksum``.
+    """
+
+    def __init__(self, reason: str, detail: str) -> None:
+        super().__init__(f"{reason}: {detail}")
+        self.reason = reason
+
+
+class BadPicture(BadRecord):
+    """Bytes that are not the JPEG picture they are said to be."""
+
+
+class ServiceError(FramewatchError):
+    """An embedded service cannot be prepared, started or kept up."""
+
+
+class Unavailable(FramewatchError):
+    """A server does not answer now and may later: worth trying again."""
+
+
+class BrokerUnavailable(Unavailable):
+    """No Kafka broker answers."""
+
+
+class StoreUnavailable(Unavailable):
+    """The store did not take or give what was asked of it."""

@@ -1,0 +1,153 @@
+"""All settings of Framewatch, and the only place that reads the environment.
+
+Each field can be set by an option of the command that uses it or by an environment variable: the field's name
+in capitals with ``FRAMEWATCH_`` before it, save for ``KAFKA_BOOTSTRAP_SERVERS`` and ``MONGODB_URI``, which other
+programs know too. An option wins over the environment.
+"""
+
+from __future__ import annotations
+
+import difflib
+import logging
+import os
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Annotated, Any
+
+import platformdirs
+from pydantic import AfterValidator, Field, SecretStr, ValidationError
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from errors import SettingError
+from stream.names import DEFAULT_TOPIC, checked_stream_name, checked_topic_name
+
+PREFIX = "FRAMEWATCH_"
+LOOPBACK_HOSTS = ("127.0.0.1", "localhost", "::1")
+
+_log = logging.getLogger(__name__)
+
+Name = Annotated[str, AfterValidator(checked_stream_name)]
+Topic = Annotated[str, AfterValidator(checked_topic_name)]
+
+
+def _cores() -> int:
+    """Cores this process may use: the scheduler's answer, where it has one."""
+    try:
+        return len(os.sched_getaffinity(0))
+    except AttributeError:  # not on macOS and Windows
+        return os.cpu_count() or 1
+
+
+class Settings(BaseSettings):
+    """What a run of Framewatch is told from outside."""
+
+    model_config = SettingsConfigDict(
+        env_prefix=PREFIX, frozen=True, extra="forbid", validate_by_name=True, validate_by_alias=True
+    )
+
+    home: Path = Field(
+        default_factory=lambda: platformdirs.user_data_path("framewatch"),
+        description="folder of all state of a run: Kafka's logs, the store's files, logs, process ids",
+    )
+    cache: Path = Field(
+        default_factory=lambda: platformdirs.user_cache_path("framewatch"),
+        description="folder of the downloaded Kafka, shared by all homes",
+    )
+
+    kafka_bootstrap_servers: str | None = Field(
+        None,
+        validation_alias="KAFKA_BOOTSTRAP_SERVERS",
+        description="Kafka to use instead of the embedded one, host:port[,host:port…]",
+    )
+    kafka_options: dict[str, str] = Field(
+        default_factory=dict,
+        description='librdkafka options for every client, as JSON: {"security.protocol": "SASL_SSL", …}',
+    )
+    mongodb_uri: SecretStr | None = Field(
+        None,
+        validation_alias="MONGODB_URI",
+        description="MongoDB to use instead of the embedded store, mongodb://…",
+    )
+    database: Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{1,38}$")] = Field(
+        "framewatch", description="name of the MongoDB database"
+    )
+
+    topic: Topic = Field(DEFAULT_TOPIC, description="topic of the frames")
+    partitions: int = Field(
+        8, ge=1, le=1000, description="partitions of the topic when Framewatch makes it: streams go by key"
+    )
+    replication: int = Field(1, ge=1, le=7, description="replicas of the topic when Framewatch makes it")
+    group: Name = Field("framewatch", description="consumer group: workers of one group share the streams")
+    instance: Name | None = Field(
+        None, description="fixed name of this worker in its group, so that a restart takes over at once"
+    )
+
+    stream: Name | None = Field(None, description="name of the stream; from the source when not given")
+    run: Name | None = Field(None, description="id of this run of the producer; made when not given")
+    quality: int = Field(90, ge=1, le=100, description="JPEG quality of the frames on the topic")
+    max_side: int = Field(
+        1920, ge=16, le=8192, description="pixels of a frame's longer side: larger pictures are scaled down"
+    )
+
+    preset: str = Field("faces", description="classifier")
+    lanes: int = Field(default_factory=_cores, ge=1, le=256, description="frames classified side by side")
+    save_images: Path | None = Field(
+        None, description="folder to which frames are written, faces/ those with a face, not_face/ the others"
+    )
+    retention_days: float = Field(30, gt=0, le=36500, description="events older than this are deleted")
+
+    host: str = Field("127.0.0.1", description="address the web server listens on")
+    port: int = Field(5000, ge=1, le=65535, description="port the web server listens on")
+    user: str = Field("framewatch", description="user name for the web pages")
+    password: SecretStr | None = Field(
+        None, min_length=8, description="password for the web pages; needed to listen on other than loopback"
+    )
+    insecure: bool = Field(False, description="listen on any address without a password")
+    max_viewers: int = Field(128, ge=1, le=1000, description="live viewers at a time; one more gets a 503")
+
+    def is_loopback(self) -> bool:
+        """Whether only this machine can reach the web server."""
+        return self.host in LOOPBACK_HOSTS
+
+
+def load_settings(**overrides: Any) -> Settings:
+    """Settings of the environment under the given overrides; an override of None counts as not given.
+
+    Raises:
+        SettingError: a value cannot be used; one line names the setting, what was got and what is allowed.
+    """
+    given = {name: value for name, value in overrides.items() if value is not None}
+    for line in misspelt(os.environ):
+        _log.warning(line)
+    try:
+        return Settings(**given)
+    except ValidationError as error:
+        raise SettingError("; ".join(_complaints(error, given))) from None
+
+
+def environment_name(field: str) -> str:
+    """Name of the environment variable that sets the given field."""
+    alias = Settings.model_fields[field].validation_alias
+    return alias if isinstance(alias, str) else PREFIX + field.upper()
+
+
+def misspelt(environment: Mapping[str, str]) -> Iterator[str]:
+    """One line for each FRAMEWATCH_ variable that sets nothing, with the likeliest meant."""
+    known = {environment_name(field) for field in Settings.model_fields}
+    for name in sorted(environment):
+        if name.upper().startswith(PREFIX) and name.upper() not in known:
+            near = difflib.get_close_matches(name.upper(), known, n=1)
+            yield f"{name} sets nothing" + (f": is {near[0]} meant?" if near else "")
+
+
+def _complaints(error: ValidationError, given: Mapping[str, Any]) -> Iterator[str]:
+    """One clause for each wrong value: its name as the person wrote it, what was got, what is allowed."""
+    by_alias = {environment_name(field): field for field in Settings.model_fields}
+    for problem in error.errors():
+        key = str(problem["loc"][0]) if problem["loc"] else "settings"
+        field = by_alias.get(key, key)
+        name = f"--{field.replace('_', '-')}" if field in given else by_alias and environment_name(field)
+        secret = "SecretStr" in str(Settings.model_fields[field].annotation)
+        got = "a value not shown here" if secret else repr(problem["input"])
+        text = problem["msg"].removeprefix("Value error, ")
+        yield f"{name}: got {got}: {text[:1].lower()}{text[1:]}"
