@@ -1,0 +1,174 @@
+"""Kafka clients and topics: settings that were measured to fit frames, and the few admin calls needed.
+
+Clients are made by whoever starts a program and handed to the parts that use them.
+"""
+
+from __future__ import annotations
+
+import logging
+import socket
+import time
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from confluent_kafka import Consumer, KafkaError, KafkaException, Producer
+from confluent_kafka.admin import AdminClient, NewTopic
+
+from errors import BrokerUnavailable
+from stream.message import MAX_RECORD_BYTES
+
+_log = logging.getLogger(__name__)
+
+Options = Mapping[str, str]
+ErrorCallback = Callable[[KafkaError], None]
+
+
+def producer_config(bootstrap: str, options: Options, on_error: ErrorCallback) -> dict[str, Any]:
+    """Client settings of the producer of frames.
+
+    Idempotent, so that a retry neither doubles nor reorders; two frames of 50 kB need no batching beyond what
+    waits anyway, and JPEG does not compress. A frame is given up on only after five minutes without a broker.
+    """
+    return {
+        **_common(bootstrap, on_error),
+        "enable.idempotence": True,
+        "linger.ms": 2,
+        "compression.type": "none",
+        "message.max.bytes": MAX_RECORD_BYTES,
+        "queue.buffering.max.kbytes": 48 * 1024,
+        "queue.buffering.max.messages": 10_000,
+        "delivery.timeout.ms": 300_000,
+        "partitioner": "murmur2_random",  # the same stream to the same partition as Java clients choose
+        **options,
+    }
+
+
+def consumer_config(
+    bootstrap: str, group: str, instance: str | None, options: Options, on_error: ErrorCallback
+) -> dict[str, Any]:
+    """Client settings of a worker.
+
+    Offsets are stored by hand after the store's answer. The fetch queue is small and asked again after 20 ms,
+    else seconds of stale video pile up in it. With a fixed instance name a restarted worker has its streams
+    back at once instead of after the session timeout.
+    """
+    config = {
+        **_common(bootstrap, on_error),
+        "group.id": group,
+        "enable.auto.commit": False,
+        "enable.auto.offset.store": False,
+        "auto.offset.reset": "earliest",
+        "session.timeout.ms": 10_000,
+        "heartbeat.interval.ms": 1_000,
+        "max.poll.interval.ms": 300_000,
+        "fetch.wait.max.ms": 100,
+        "fetch.queue.backoff.ms": 20,
+        "queued.max.messages.kbytes": 8 * 1024,
+        "max.partition.fetch.bytes": 2 * 1024 * 1024,
+        "fetch.max.bytes": MAX_RECORD_BYTES,
+        "receive.message.max.bytes": MAX_RECORD_BYTES + 1024 * 1024,
+        "topic.metadata.refresh.interval.ms": 2_000,
+        "allow.auto.create.topics": False,
+        "partition.assignment.strategy": "range",
+        **options,
+    }
+    return config | ({"group.instance.id": instance} if instance else {})
+
+
+def admin_config(bootstrap: str, options: Options) -> dict[str, Any]:
+    """Client settings for admin calls."""
+    return {**_common(bootstrap, lambda error: None), **options}
+
+
+def _common(bootstrap: str, on_error: ErrorCallback) -> dict[str, Any]:
+    return {
+        "bootstrap.servers": bootstrap,
+        "client.id": "framewatch",
+        "error_cb": on_error,
+        "log_level": 2,  # librdkafka writes to stderr; what matters comes through error_cb
+        "socket.keepalive.enable": True,
+        "reconnect.backoff.ms": 100,
+        "reconnect.backoff.max.ms": 1_000,
+    }
+
+
+def broker_answers(bootstrap: str, timeout_s: float = 1.0, options: Options | None = None) -> bool:
+    """Whether a broker answers a metadata request within the time."""
+    try:
+        AdminClient(admin_config(bootstrap, options or {})).list_topics(timeout=timeout_s)
+    except KafkaException:
+        return False
+    return True
+
+
+def wait_for_broker(
+    bootstrap: str, options: Options, timeout_s: float, stopped: Callable[[], bool] = lambda: False
+) -> None:
+    """Return when a broker answers.
+
+    Raises:
+        BrokerUnavailable: none did within the time, or ``stopped`` became true.
+    """
+    deadline = time.monotonic() + timeout_s
+    admin = AdminClient(admin_config(bootstrap, options))
+    told = False
+    while True:
+        try:
+            admin.list_topics(timeout=min(1.0, timeout_s))
+            return
+        except KafkaException:
+            if stopped() or time.monotonic() >= deadline:
+                raise BrokerUnavailable(
+                    f"no Kafka answers at {bootstrap} after {timeout_s:.0f} s: start one with 'framewatch services' "
+                    "or 'framewatch up', or name another by KAFKA_BOOTSTRAP_SERVERS"
+                ) from None
+            if not told:
+                _log.warning("waiting for Kafka at %s", bootstrap)
+                told = True
+
+
+def ensure_topic(bootstrap: str, topic: str, partitions: int, replication: int, options: Options) -> None:
+    """Make the topic unless it exists.
+
+    Raises:
+        BrokerUnavailable: the broker did not do it.
+    """
+    admin = AdminClient(admin_config(bootstrap, options))
+    new = NewTopic(
+        topic,
+        num_partitions=partitions,
+        replication_factor=replication,
+        config={"max.message.bytes": str(MAX_RECORD_BYTES)},
+    )
+    try:
+        if topic in admin.list_topics(timeout=10).topics:
+            return
+        admin.create_topics([new], request_timeout=15)[topic].result(20)
+    except KafkaException as error:
+        if error.args[0].code() != KafkaError.TOPIC_ALREADY_EXISTS:
+            raise BrokerUnavailable(f"topic {topic!r} could not be made: {error.args[0].str()}") from None
+
+
+def make_producer(bootstrap: str, options: Options) -> Producer:
+    """A producer whose connection troubles are logged once a state, not once a try."""
+    return Producer(producer_config(bootstrap, options, _logged))
+
+
+def make_consumer(bootstrap: str, group: str, instance: str | None, options: Options) -> Consumer:
+    """A consumer of the group; subscribe it to a topic."""
+    return Consumer(consumer_config(bootstrap, group, instance, options, _logged))
+
+
+def _logged(error: KafkaError) -> None:
+    # A broker that is away makes one such error for each connection tried: the all-down one says enough.
+    if error.code() == KafkaError._ALL_BROKERS_DOWN:
+        _log.warning("no Kafka broker can be reached: %s", error.str())
+    elif error.fatal():
+        _log.error("Kafka client failed: %s", error.str())
+    else:
+        _log.debug("Kafka: %s", error.str())
+
+
+def default_instance(role: str) -> str:
+    """A worker name for this machine, fit for ``group.instance.id``."""
+    return f"{socket.gethostname()}-{role}"

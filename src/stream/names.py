@@ -1,0 +1,67 @@
+"""Names that travel with a frame and end up in ids, paths and addresses: which ones are allowed."""
+
+from __future__ import annotations
+
+import re
+import secrets
+from datetime import UTC, datetime
+from pathlib import Path
+from urllib.parse import urlsplit
+
+DEFAULT_TOPIC = "distributed-video1"
+
+_NAME = re.compile(r"\w[\w .@-]{0,63}")
+_TOPIC = re.compile(r"[A-Za-z0-9._-]{1,200}")
+_NOT_IN_NAME = re.compile(r"[^\w.@-]+")
+
+
+def is_name(text: str) -> bool:
+    """Whether the text can name a stream, run, group or worker.
+
+    Letters of any script, digits, ``_ . @ -`` and inner spaces, 1 to 64 of them, starting with a letter, digit
+    or ``_``: never a slash, so that ids and addresses made of names can be taken apart again.
+    """
+    return _NAME.fullmatch(text) is not None and not text.endswith(" ")
+
+
+def checked_stream_name(text: str) -> str:
+    """The same text, or a ValueError that says what a name may be."""
+    if not is_name(text):
+        raise ValueError("a name is 1 to 64 letters, digits, spaces or _ . @ - and starts with a letter or digit")
+    return text
+
+
+def checked_topic_name(text: str) -> str:
+    """The same text, or a ValueError that says what Kafka takes as a topic's name."""
+    if not _TOPIC.fullmatch(text) or text in (".", ".."):
+        raise ValueError("a topic's name is 1 to 200 letters, digits or . _ -")
+    return text
+
+
+def rejected_topic(topic: str) -> str:
+    """Topic for the records of ``topic`` that are not frames."""
+    return f"{topic}-rejected"
+
+
+def new_run_id() -> str:
+    """A run id that sorts by its start and differs from all others, such as ``20261121T101500-3f9a1c``."""
+    return f"{datetime.now(UTC):%Y%m%dT%H%M%S}-{secrets.token_hex(3)}"
+
+
+def stream_name_of(source: str) -> str:
+    """Name for the stream of a source: the file's or folder's name, ``camera 0``, or the address's host.
+
+    Never user, password or query of an address.
+
+    >>> stream_name_of("videos/front door.mp4"), stream_name_of("0"), stream_name_of("rtsp://u:p@cam-2:554/main")
+    ('front-door', 'camera-0', 'cam-2')
+    """
+    if source.isdecimal():
+        raw = f"camera-{source}"
+    elif "://" in source:
+        raw = urlsplit(source).hostname or "camera"
+    else:
+        path = Path(source)
+        raw = path.resolve().name if path.is_dir() else path.stem
+    name = _NOT_IN_NAME.sub("-", raw).strip("-.@ ")[:64]
+    return name if is_name(name) else "video"
