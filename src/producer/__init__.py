@@ -1,0 +1,1 @@
+"""From a source to the topic: read pictures, pace them, number them, send them."""
