@@ -1,0 +1,1 @@
+"""Pictures in, detections out: arrays and dataclasses, no Kafka, no store, no web."""

@@ -1,0 +1,74 @@
+"""What every classifier takes and gives."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import NamedTuple, Protocol, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+Image: TypeAlias = NDArray[np.uint8]
+"""A picture: (height, width, 3), 8 bits a channel, blue green red."""
+
+
+class Box(NamedTuple):
+    """A rectangle in source pixels: left, top, width, height."""
+
+    x: int
+    y: int
+    width: int
+    height: int
+
+    def clipped(self, width: int, height: int) -> Box:
+        """The part of the box inside a picture of the given size; of no area when it is all outside."""
+        left, top = min(max(self.x, 0), width), min(max(self.y, 0), height)
+        right = min(max(self.x + self.width, left), width)
+        bottom = min(max(self.y + self.height, top), height)
+        return Box(left, top, right - left, bottom - top)
+
+
+@dataclass(frozen=True, slots=True)
+class Detection:
+    """One thing seen in one picture.
+
+    Attributes:
+        label: what it is.
+        confidence: 0 to 1.
+        box: where, or None for a label of the whole frame.
+        landmarks: points in source pixels, where the detector gives them.
+        scores: the best labels with their scores, best first, at most five.
+    """
+
+    label: str
+    confidence: float
+    box: Box | None = None
+    landmarks: tuple[tuple[float, float], ...] = ()
+    scores: tuple[tuple[str, float], ...] = ()
+
+    def __post_init__(self) -> None:
+        """Refuse what no reader of events could use.
+
+        Raises:
+            ValueError: no label, or a confidence outside 0 to 1.
+        """
+        if not self.label:
+            raise ValueError("a detection needs a label")
+        if not 0.0 <= self.confidence <= 1.0:
+            raise ValueError(f"confidence of {self.label!r} is {self.confidence}, not 0 to 1")
+
+
+class Classifier(Protocol):
+    """Images in, detections out. Used by one thread at a time; the same images give the same detections."""
+
+    @property
+    def model(self) -> str:
+        """Name and content hash, such as ``faces@1f3a9c02``: in the id of each event."""
+
+    @property
+    def batch_size(self) -> int:
+        """Most images it likes to get in one call."""
+
+    def classify(self, images: Sequence[Image]) -> list[list[Detection]]:
+        """Detections of each image, in the order of the images."""
