@@ -1,0 +1,1 @@
+"""Events in MongoDB: their form, writing them once, and finding them again."""
