@@ -1,0 +1,7 @@
+"""``python -m consumer``: the same as ``framewatch consume``."""
+
+import sys
+
+from cli import main
+
+main(["consume", *sys.argv[1:]])

@@ -1,0 +1,118 @@
+"""Whether the parts a worker needs are up, and how far behind it is; looked at once a second."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from typing import Any, Final
+
+from confluent_kafka import KafkaException, TopicPartition
+from confluent_kafka.admin import AdminClient, OffsetSpec
+
+from consumer.stats import Stats
+from consumer.writer import Place
+
+_log = logging.getLogger(__name__)
+
+_EVERY_S: Final = 1.0
+_ANSWER_S: Final = 1.5
+
+
+@dataclass(frozen=True, slots=True)
+class Health:
+    """What ``/health`` says.
+
+    Attributes:
+        status: ``healthy``, or ``unhealthy`` when a part is down.
+        broker: ``up`` or ``down``.
+        store: ``up`` or ``down``.
+        lag: frames on the topic that are not shown yet, or None while the broker cannot be asked.
+        frames_per_second: classified, over the last five seconds.
+        detect_ms: median time of the classifier for a frame.
+        latency_ms: median time from capture to shown.
+        viewers: watching now.
+        counts: records received, classified, rejected; events stored and found stored already; records committed.
+    """
+
+    status: str
+    broker: str
+    store: str
+    lag: int | None
+    frames_per_second: float
+    detect_ms: float
+    latency_ms: float
+    viewers: int
+    counts: dict[str, int]
+
+    def as_json(self) -> dict[str, Any]:
+        """All fields."""
+        return asdict(self)
+
+
+class HealthMonitor:
+    """Asks broker and store once a second, so that whoever asks for the health gets it at once."""
+
+    def __init__(
+        self,
+        admin: AdminClient,
+        ping_store: Callable[[], bool],
+        positions: Callable[[], dict[Place, int]],
+        stats: Stats,
+        viewers: Callable[[], int],
+    ) -> None:
+        self._admin = admin
+        self._ping_store = ping_store
+        self._positions = positions
+        self._stats = stats
+        self._viewers = viewers
+        self._broker = False
+        self._store = False
+        self._lag: int | None = None
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="health", daemon=True)
+        self._thread.start()
+
+    def health(self) -> Health:
+        """The health as last seen."""
+        return Health(
+            status="healthy" if self._broker and self._store else "unhealthy",
+            broker="up" if self._broker else "down",
+            store="up" if self._store else "down",
+            lag=self._lag,
+            frames_per_second=round(self._stats.frames_per_second(), 1),
+            **self._stats.medians_ms(),
+            viewers=self._viewers(),
+            counts=self._stats.counts(),
+        )
+
+    def close(self) -> None:
+        """End the thread."""
+        self._stop.set()
+        self._thread.join(2 * _ANSWER_S + 1)
+
+    def _run(self) -> None:
+        while not self._stop.is_set():
+            try:
+                self._lag = self._measure_lag()
+                self._broker = True
+            except KafkaException:
+                self._broker, self._lag = False, None
+            self._store = self._ping_store()
+            self._stop.wait(_EVERY_S)
+
+    def _measure_lag(self) -> int:
+        """Records between what is shown and the end of each partition this worker has.
+
+        Raises:
+            KafkaException: no broker answered.
+        """
+        positions = self._positions()
+        if not positions:
+            self._admin.list_topics(timeout=_ANSWER_S)
+            return 0
+        asked = {TopicPartition(topic, partition): OffsetSpec.latest() for topic, partition in positions}
+        futures = self._admin.list_offsets(asked, request_timeout=_ANSWER_S)
+        ends = {(tp.topic, tp.partition): future.result(_ANSWER_S + 1).offset for tp, future in futures.items()}
+        return sum(max(0, end - positions[place]) for place, end in ends.items())

@@ -1,0 +1,1 @@
+"""The pages and the live picture: one Flask blueprint a room."""

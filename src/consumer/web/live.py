@@ -1,0 +1,81 @@
+"""Live pictures: MJPEG, snapshots, and which streams there are."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import asdict
+from typing import Final
+
+from flask import Blueprint, Response, abort, jsonify
+
+from consumer.live import BOUNDARY, OPENING, LiveHub, TooManyViewers
+
+_REPEAT_S: Final = 1.0
+_NEVER_CACHED: Final = {"Cache-Control": "no-store, no-transform", "X-Accel-Buffering": "no"}
+
+
+def blueprint(hub: LiveHub) -> Blueprint:
+    """The live room over a hub."""
+    room = Blueprint("live", __name__)
+
+    @room.get("/video")
+    def video() -> Response:
+        """Live picture of the stream that is alive; of the first by name where several are."""
+        return _mjpeg(hub, None)
+
+    @room.get("/video/<stream>")
+    def video_of(stream: str) -> Response:
+        """Live picture of one stream; waits for its first frame when there is none yet."""
+        return _mjpeg(hub, stream)
+
+    @room.get("/snapshot/<stream>.jpg")
+    def snapshot(stream: str) -> Response:
+        """The newest picture of a stream."""
+        frame = hub.newest(stream)
+        if frame is None:
+            known = ", ".join(s.stream for s in hub.streams()) or "none yet"
+            abort(404, f"no picture of a stream {stream!r} here; streams: {known}")
+        headers = {"X-Timestamp": f"{frame.time_us / 1e6:.6f}", "X-Frame": str(frame.number), **_NEVER_CACHED}
+        return Response(frame.jpeg, mimetype="image/jpeg", headers=headers)
+
+    @room.get("/streams")
+    def streams() -> Response:
+        """Streams with their newest frame, age, rate and what is seen."""
+        return jsonify(streams=[asdict(status) for status in hub.streams()])
+
+    return room
+
+
+def _mjpeg(hub: LiveHub, stream: str | None) -> Response:
+    place = hub.viewer()
+    try:
+        place.__enter__()
+    except TooManyViewers as error:
+        busy = Response(f"{error}; try again later\n", status=503, mimetype="text/plain")
+        busy.headers["Retry-After"] = "10"
+        return busy
+    mimetype = f"multipart/x-mixed-replace; boundary={BOUNDARY}"
+    response = Response(_parts(hub, stream), headers=_NEVER_CACHED, content_type=mimetype)
+    # The answer is endless: what is taken for it is given back when the connection ends, however it does.
+    response.call_on_close(lambda: place.__exit__(None, None, None))
+    return response
+
+
+def _parts(hub: LiveHub, stream: str | None) -> Iterator[bytes]:
+    """Each newest picture as a part; the last one again each second while nothing new comes."""
+    yield OPENING
+    seen, last = 0, b""
+    shown: str | None = stream
+    while not hub.closed:
+        if stream is None:
+            shown = _still_or_another(hub, shown)
+        frame = hub.wait_newer(shown, seen, _REPEAT_S)
+        if frame is not None:
+            seen, last = frame.sequence, frame.part
+        if last:
+            yield last
+
+
+def _still_or_another(hub: LiveHub, shown: str | None) -> str | None:
+    """The stream to show where none was asked for: the same one while it is alive."""
+    return hub.pick() if shown is None or not hub.is_alive(shown) else shown

@@ -1,0 +1,107 @@
+"""Serving the application: cheroot, with threads for endless answers and a limit on slow readers."""
+
+from __future__ import annotations
+
+import logging
+import socket
+import threading
+from types import TracebackType
+from typing import Final
+
+import psutil
+from cheroot import wsgi
+from flask import Flask
+
+from errors import ServiceError
+
+_log = logging.getLogger(__name__)
+
+_SEND_TIMEOUT_S: Final = 10
+_OTHER_THREADS: Final = 16  # for short answers while every viewer's place is taken
+_SEND_BUFFER_BYTES: Final = 64 * 1024  # about one frame: what waits in it is old when it arrives
+
+
+class WebServer:
+    """The application on a port, from ``start`` to ``stop``."""
+
+    def __init__(self, app: Flask, host: str, port: int, max_viewers: int) -> None:
+        """Take the port, so that a taken one is known before anything else is started.
+
+        Raises:
+            ServiceError: the port is taken or may not be used.
+        """
+        self._server = wsgi.Server(
+            (host, port),
+            app,
+            numthreads=max_viewers + _OTHER_THREADS,
+            server_name="framewatch",
+            timeout=_SEND_TIMEOUT_S,
+            shutdown_timeout=2,
+            request_queue_size=128,
+        )
+        self._server.error_log = _log_error
+        self._server.max_request_header_size = 64 * 1024
+        self._server.max_request_body_size = 1024 * 1024
+        try:
+            self._server.prepare()
+        except OSError as error:
+            raise ServiceError(port_problem(host, port, error)) from None
+        listening: socket.socket = self._server.socket
+        listening.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _SEND_BUFFER_BYTES)  # connections inherit it
+        self._thread = threading.Thread(target=self._server.serve, name="web", daemon=True)
+
+    def __enter__(self) -> WebServer:
+        """Start answering."""
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Stop answering; whoever still reads is cut off within seconds."""
+        self._server.stop()
+        self._thread.join(5)
+
+
+def check_port(host: str, port: int) -> None:
+    """Return when the port can be listened on.
+
+    Raises:
+        ServiceError: it is taken or may not be used.
+    """
+    try:
+        family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+        with socket.socket(family, kind, protocol) as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind(address)
+    except OSError as error:
+        raise ServiceError(port_problem(host, port, error)) from None
+
+
+def port_problem(host: str, port: int, error: OSError) -> str:
+    """One line for a port that cannot be listened on: who has it, and what to do."""
+    if "in use" not in str(error).lower() and "No socket could be created" not in str(error):
+        return f"cannot listen on {host}:{port}: {error.strerror or error}; choose another by --port"
+    holder = _holder(port)
+    return f"port {port} is taken{f' by {holder}' if holder else ''}; choose another by --port"
+
+
+def _holder(port: int) -> str | None:
+    """Name and id of the process that listens on the port, where it can be seen."""
+    try:
+        for connection in psutil.net_connections("tcp"):
+            if (
+                connection.laddr
+                and connection.laddr.port == port
+                and connection.pid
+                and connection.status == "LISTEN"
+            ):
+                return f"{psutil.Process(connection.pid).name()} (process {connection.pid})"
+    except psutil.Error:
+        pass
+    return None
+
+
+def _log_error(message: str = "", level: int = logging.ERROR, traceback: bool = False) -> None:
+    # Viewers that leave in mid-answer are everyday: not worth a traceback in the log.
+    _log.log(logging.DEBUG if level <= logging.INFO else level, "%s", message.strip(), exc_info=traceback)

@@ -1,0 +1,214 @@
+"""Outcomes into the store, and then, and only then, their offsets into Kafka.
+
+Events have ids made of their frame, so storing twice changes nothing; an offset is committed only once its frame's
+events are stored or the record stands in the rejected topic. So a death at any point loses nothing and doubles
+nothing: at worst the last batch is done once more.
+"""
+
+from __future__ import annotations
+
+import logging
+import queue
+import threading
+import time
+from collections.abc import Callable, Sequence
+from typing import Final, Protocol
+
+from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
+from tenacity import RetryCallState, Retrying, retry_if_exception_type, stop_when_event_set, wait_exponential
+from tenacity.nap import sleep_using_event
+
+from consumer.examine import Outcome, Rejected, Seen
+from consumer.stats import Stats
+from errors import StoreUnavailable, Unavailable
+from storage.events import Event
+from storage.mongo import Stored
+
+_log = logging.getLogger(__name__)
+
+_MAX_WAITING: Final = 256  # outcomes: about eight seconds of one camera
+_MAX_BATCH: Final = 64
+_GATHER_S: Final = 0.04  # a batch waits this long for more, so that a commit is shared
+
+Place = tuple[str, int]
+"""Topic and partition."""
+
+
+class Store(Protocol):
+    """Where events go: see storage.mongo.EventStore."""
+
+    def setup(self) -> None: ...  # noqa: D102
+
+    def add(self, events: Sequence[Event]) -> Stored: ...  # noqa: D102
+
+    def prune(self, before_us: int) -> int: ...  # noqa: D102
+
+    def ping(self) -> bool: ...  # noqa: D102
+
+
+class Rejects(Protocol):
+    """Where records go that are no frames: see consumer.rejects.RejectedTopic."""
+
+    def add(self, rejected: Sequence[Rejected]) -> None: ...  # noqa: D102
+
+
+class Writer:
+    """One thread that stores batches of outcomes and commits their offsets, in the order given."""
+
+    def __init__(
+        self,
+        consumer: Consumer,
+        store: Store,
+        rejects: Rejects,
+        stats: Stats,
+        on_stored: Callable[[Seen], None],
+        on_batch: Callable[[int], None],
+        on_failure: Callable[[BaseException], None],
+        retention_us: int,
+    ) -> None:
+        """Start the thread.
+
+        Args:
+            consumer: whose offsets are committed.
+            store: takes the events.
+            rejects: takes the records that are no frames.
+            stats: counts what was stored.
+            on_stored: called for each frame whose events are stored, before its offset is committed.
+            on_batch: called with how many outcomes are done with.
+            on_failure: called when the thread ends by an error that is not its to handle.
+            retention_us: events older than this are deleted, looked at once an hour.
+        """
+        self._consumer = consumer
+        self._store = store
+        self._rejects = rejects
+        self._stats = stats
+        self._on_stored = on_stored
+        self._on_batch = on_batch
+        self._on_failure = on_failure
+        self._retention_us = retention_us
+        self._next_prune_s = 0.0
+        self._abandon = threading.Event()
+        self._waiting: queue.Queue[Outcome | None] = queue.Queue(_MAX_WAITING)
+        self._thread = threading.Thread(target=self._run, name="writer", daemon=True)
+        self._thread.start()
+
+    def put(self, outcome: Outcome) -> None:
+        """Give an outcome to be stored; waits while there is no room."""
+        while not self._abandon.is_set():
+            try:
+                self._waiting.put(outcome, timeout=0.2)
+                return
+            except queue.Full:
+                continue
+
+    def close(self, timeout_s: float) -> bool:
+        """Store what is waiting and end; whether all of it was stored in time. The rest comes again next time."""
+        deadline = time.monotonic() + timeout_s
+        try:
+            self._waiting.put(None, timeout=timeout_s)
+            self._thread.join(max(0.0, deadline - time.monotonic()))
+        except queue.Full:
+            pass
+        complete = not self._thread.is_alive()
+        self._abandon.set()
+        self._thread.join(3)
+        return complete
+
+    def _run(self) -> None:
+        try:
+            self._until_it_answers(self._store.setup)
+            ended = False
+            while not (ended or self._abandon.is_set()):
+                batch, ended = self._gather()
+                if batch:
+                    self._write(batch)
+                    self._on_batch(len(batch))
+                self._prune_when_due()
+        except Unavailable as error:
+            if not self._abandon.is_set():
+                self._on_failure(error)
+        except BaseException as error:
+            self._on_failure(error)
+
+    def _gather(self) -> tuple[list[Outcome], bool]:
+        """The next batch, and whether it is the last."""
+        batch: list[Outcome] = []
+        until = time.monotonic() + 1.0  # looks up now and then for what is due by the clock
+        while len(batch) < _MAX_BATCH:
+            try:
+                outcome = self._waiting.get(timeout=max(0.0, until - time.monotonic()))
+            except queue.Empty:
+                break
+            if outcome is None:
+                return batch, True
+            if not batch:
+                until = time.monotonic() + _GATHER_S
+            batch.append(outcome)
+        return batch, False
+
+    def _write(self, batch: Sequence[Outcome]) -> None:
+        seen = [outcome for outcome in batch if isinstance(outcome, Seen)]
+        rejected = [outcome for outcome in batch if isinstance(outcome, Rejected)]
+        events = [event for outcome in seen for event in outcome.events]
+        stored = Stored(0, 0)
+
+        def store() -> None:
+            nonlocal stored
+            stored = self._store.add(events)
+
+        self._until_it_answers(store)
+        if rejected:
+            self._until_it_answers(lambda: self._rejects.add(rejected))
+        self._stats.count("stored", stored.new)
+        self._stats.count("duplicates", stored.duplicates)
+        self._stats.count("rejected", len(rejected))
+        for outcome in seen:
+            self._on_stored(outcome)
+        self._commit(batch)
+
+    def _commit(self, batch: Sequence[Outcome]) -> None:
+        """Commit the offsets after the batch. One that fails is made good by the next, or the frames come again."""
+        after: dict[Place, int] = {}
+        for outcome in batch:
+            received = outcome.received
+            after[received.topic, received.partition] = received.offset + 1
+        offsets = [TopicPartition(topic, partition, offset) for (topic, partition), offset in after.items()]
+        try:
+            self._consumer.commit(offsets=offsets, asynchronous=False)
+            self._stats.count("committed", len(batch))
+        except KafkaException as error:
+            _log.warning("offsets not committed, their frames may come again: %s", error.args[0].str())
+            if error.args[0].code() == KafkaError._ALL_BROKERS_DOWN:
+                self._abandon.wait(0.5)
+        except RuntimeError:  # the consumer is closed already
+            _log.warning("offsets not committed, their frames come again at the next start")
+
+    def _prune_when_due(self) -> None:
+        if time.monotonic() < self._next_prune_s:
+            return
+        self._next_prune_s = time.monotonic() + 3600
+        try:
+            if deleted := self._store.prune(time.time_ns() // 1000 - self._retention_us):
+                _log.info("%d events older than the retention deleted", deleted)
+        except StoreUnavailable as error:
+            _log.warning("%s; tried again in an hour", error)
+
+    def _until_it_answers(self, do: Callable[[], object]) -> None:
+        """Do it, again and again while the server is away, each wait twice the last up to five seconds.
+
+        Raises:
+            Unavailable: the writer was told to end meanwhile.
+        """
+        Retrying(
+            retry=retry_if_exception_type(Unavailable),
+            wait=wait_exponential(multiplier=0.2, max=5),
+            stop=stop_when_event_set(self._abandon),
+            sleep=sleep_using_event(self._abandon),
+            before_sleep=_say_once,
+            reraise=True,
+        )(do)
+
+
+def _say_once(state: RetryCallState) -> None:
+    if state.attempt_number == 1 and state.outcome is not None:
+        _log.warning("%s; waiting for it", state.outcome.exception())
