@@ -1,0 +1,123 @@
+"""framewatch consume: a worker with its web server."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable
+
+import click
+from confluent_kafka.admin import AdminClient
+
+from cli.options import with_settings
+from consumer.examine import Seen
+from consumer.health import HealthMonitor
+from consumer.images import ImageFolder
+from consumer.lanes import Lanes
+from consumer.live import LiveHub
+from consumer.rejects import RejectedTopic
+from consumer.report import Console
+from consumer.stats import Stats
+from consumer.web.app import create_app
+from consumer.web.server import WebServer
+from consumer.worker import Worker
+from consumer.writer import Store, Writer
+from errors import SettingError
+from services.home import Endpoints, endpoints
+from settings import Settings
+from stack import stop_on_signals
+from storage.mongo import EventStore, connect
+from stream.kafka import admin_config, ensure_topic, make_consumer, make_producer, wait_for_broker
+from stream.names import rejected_topic
+from vision.presets import make_classifier
+
+_log = logging.getLogger(__name__)
+
+_FOREVER_S = 10 * 365 * 24 * 3600.0
+_US_PER_DAY = 24 * 3600 * 1_000_000
+
+
+@click.command()
+@click.option("--from-beginning", is_flag=True, help="Read the topic from its start, whatever was read before.")
+@click.option("--quiet", is_flag=True, help="Do not print a line for each frame.")
+@with_settings(
+    "topic", "group", "instance", "preset", "lanes", "save_images", "retention_days", "database",
+    "host", "port", "insecure", "max_viewers", "partitions", "replication",
+)  # fmt: skip
+def consume(from_beginning: bool, quiet: bool, settings: Settings) -> None:
+    """Classify the frames of the topic, show them live, and store what is seen."""
+    where = endpoints(settings)
+    store = EventStore(connect(where.mongodb)[settings.database])
+    with stop_on_signals() as stop:
+        run_worker(settings, where, store, stop, None if quiet else Console(), from_beginning)
+
+
+def run_worker(
+    settings: Settings,
+    where: Endpoints,
+    store: Store,
+    stop: threading.Event,
+    on_seen: Callable[[Seen], None] | None = None,
+    from_beginning: bool = False,
+) -> None:
+    """Make the clients and parts of a worker, run it until ``stop``, and end them.
+
+    Raises:
+        SettingError: the settings do not go together.
+        ServiceError: the web server's port is taken.
+        BrokerUnavailable: the Kafka client failed for good.
+    """
+    check_host(settings)
+    options = settings.kafka_options
+    stats = Stats()
+    hub = LiveHub(settings.max_viewers)
+    images = ImageFolder(settings.save_images) if settings.save_images else None
+    make_classifier(settings.preset)  # a wrong name is known before anything is started
+    positions: Callable[[], dict[tuple[str, int], int]] = dict
+    monitor = HealthMonitor(
+        AdminClient(admin_config(where.kafka, options)),
+        store.ping,
+        lambda: positions(),
+        stats,
+        lambda: hub.viewers,
+    )
+    password = settings.password.get_secret_value() if settings.password else None
+    app = create_app(hub, monitor.health, settings.user, password)
+    with WebServer(app, settings.host, settings.port, settings.max_viewers):
+        _log.info("started: waiting for frames; live picture at http://%s:%d/video", settings.host, settings.port)
+        wait_for_broker(where.kafka, options, _FOREVER_S, stop.is_set)
+        ensure_topic(where.kafka, settings.topic, settings.partitions, settings.replication, options)
+        consumer = make_consumer(where.kafka, settings.group, settings.instance, options)
+        rejects = RejectedTopic(make_producer(where.kafka, options), rejected_topic(settings.topic))
+        worker = Worker(
+            consumer,
+            settings.topic,
+            Lanes(lambda: make_classifier(settings.preset), settings.lanes),
+            lambda on_batch, on_failure: Writer(
+                consumer=consumer,
+                store=store,
+                rejects=rejects,
+                stats=stats,
+                on_stored=images.save if images else lambda seen: None,
+                on_batch=on_batch,
+                on_failure=on_failure,
+                retention_us=round(settings.retention_days * _US_PER_DAY),
+            ),
+            hub,
+            stats,
+            on_seen or (lambda seen: None),
+            from_beginning,
+        )
+        positions = worker.positions
+        worker.run(stop.is_set)
+        monitor.close()
+    _log.info("ended: %s", ", ".join(f"{n} {what}" for what, n in stats.counts().items()))
+
+
+def check_host(settings: Settings) -> None:
+    """Refuse what would show people's pictures to a network without a password."""
+    if not (settings.is_loopback() or settings.password or settings.insecure):
+        raise SettingError(
+            f"--host: got {settings.host!r}, which others can reach: set a password by FRAMEWATCH_PASSWORD, "
+            "or say --insecure"
+        )

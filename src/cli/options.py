@@ -1,0 +1,57 @@
+"""Options made of settings: their help, their variable and their limits stand in one place, settings.py."""
+
+from __future__ import annotations
+
+import functools
+import json
+from collections.abc import Callable
+from typing import Any, ParamSpec, TypeVar
+
+import click
+
+from settings import Settings, environment_name, load_settings
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+def with_settings(*fields: str) -> Callable[[Callable[..., R]], Callable[..., R]]:
+    """Give the command an option for each of the fields, and for home; it is called with ``settings``."""
+
+    def decorate(command: Callable[..., R]) -> Callable[..., R]:
+        @functools.wraps(command)
+        def wrapped(*args: Any, **kwargs: Any) -> R:
+            given = {field: kwargs.pop(field) for field in ("home", *fields)}
+            return command(*args, settings=load_settings(**given), **kwargs)
+
+        for field in reversed(("home", *fields)):
+            wrapped = _option(field)(wrapped)
+        return wrapped
+
+    return decorate
+
+
+def _option(field: str) -> Callable[[Callable[..., R]], Callable[..., R]]:
+    about = Settings.model_fields[field]
+    flag = f"--{field.replace('_', '-')}"
+    text = f"{(about.description or '')[:1].upper()}{(about.description or '')[1:]}."
+    if about.annotation is bool:
+        return click.option(flag, is_flag=True, default=None, help=f"{text}  [{environment_name(field)}]")
+    default = "" if about.default is None or about.default_factory else f"; default {about.default}"
+    help_text = f"{text}  [{environment_name(field)}{default}]"
+    return click.option(flag, metavar=_metavar(about.annotation), default=None, help=help_text)
+
+
+def _metavar(annotation: Any) -> str:
+    for kind, name in ((int, "N"), (float, "N")):
+        if annotation is kind:
+            return name
+    return "DIR" if "Path" in str(annotation) else "TEXT"
+
+
+json_option = click.option("--json", "as_json", is_flag=True, help="Print the figures as JSON.")
+
+
+def print_json(figures: Any) -> None:
+    """One JSON document on standard output."""
+    click.echo(json.dumps(figures, indent=2, ensure_ascii=False, default=str))

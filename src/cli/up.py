@@ -1,0 +1,40 @@
+"""framewatch up: everything on this machine by one command."""
+
+from __future__ import annotations
+
+import click
+from rich.console import Console
+
+from cli.consume import check_host
+from cli.options import with_settings
+from cli.produce import FPS
+from consumer.web.server import check_port
+from producer.pace import NATIVE
+from settings import Settings
+from stack import SourcePlan, Stack, stop_on_signals
+from vision.presets import make_classifier
+
+
+@click.command()
+@click.argument("sources", nargs=-1, metavar="[SOURCE]...")
+@click.option(
+    "--fps",
+    type=FPS,
+    default=NATIVE,
+    help="Pace of the sources: native (the default), max, or frames a second.",
+)
+@click.option("--loop", is_flag=True, help="Send the sources round and round.")
+@with_settings("host", "port", "preset", "run", "instance", "insecure")
+def up(sources: tuple[str, ...], fps: str | float, loop: bool, settings: Settings) -> None:
+    """Start Kafka, the store and a consumer, and send SOURCEs through them until Ctrl-C."""
+    check_host(settings)
+    make_classifier(settings.preset)
+    check_port(settings.host, settings.port)
+    options = [
+        "--fps",
+        str(fps),
+        *(["--loop"] if loop else []),
+        *(["--run", settings.run] if settings.run else []),
+    ]
+    with stop_on_signals() as stop:
+        Stack(settings, Console()).run(stop, [SourcePlan(source, options) for source in sources], consumer=True)
