@@ -1,0 +1,1 @@
+"""Benchmarks: each prints a table beside what it is compared to."""

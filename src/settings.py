@@ -31,11 +31,16 @@ Topic = Annotated[str, AfterValidator(checked_topic_name)]
 
 
 def _cores() -> int:
-    """Cores this process may use: the scheduler's answer, where it has one."""
+    """Cores this process may use: by the scheduler's word, and by its container's share of time."""
     try:
-        return len(os.sched_getaffinity(0))
+        cores = len(os.sched_getaffinity(0))
     except AttributeError:  # not on macOS and Windows
-        return os.cpu_count() or 1
+        cores = os.cpu_count() or 1
+    try:
+        quota, period = Path("/sys/fs/cgroup/cpu.max").read_text().split()
+        return cores if quota == "max" else max(1, min(cores, round(int(quota) / int(period))))
+    except (OSError, ValueError):  # no control groups here
+        return cores
 
 
 class Settings(BaseSettings):
@@ -55,7 +60,7 @@ class Settings(BaseSettings):
     )
 
     kafka_bootstrap_servers: str | None = Field(
-        None,
+        default=None,
         validation_alias="KAFKA_BOOTSTRAP_SERVERS",
         description="Kafka to use instead of the embedded one, host:port[,host:port…]",
     )
@@ -64,46 +69,46 @@ class Settings(BaseSettings):
         description='librdkafka options for every client, as JSON: {"security.protocol": "SASL_SSL", …}',
     )
     mongodb_uri: SecretStr | None = Field(
-        None,
+        default=None,
         validation_alias="MONGODB_URI",
         description="MongoDB to use instead of the embedded store, mongodb://…",
     )
     database: Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{1,38}$")] = Field(
-        "framewatch", description="name of the MongoDB database"
+        default="framewatch", description="name of the MongoDB database"
     )
 
     topic: Topic = Field(DEFAULT_TOPIC, description="topic of the frames")
     partitions: int = Field(
-        8, ge=1, le=1000, description="partitions of the topic when Framewatch makes it: streams go by key"
+        default=8, ge=1, le=1000, description="partitions of the topic when Framewatch makes it: streams go by key"
     )
-    replication: int = Field(1, ge=1, le=7, description="replicas of the topic when Framewatch makes it")
-    group: Name = Field("framewatch", description="consumer group: workers of one group share the streams")
+    replication: int = Field(default=1, ge=1, le=7, description="replicas of the topic when Framewatch makes it")
+    group: Name = Field(default="framewatch", description="consumer group: workers of one group share the streams")
     instance: Name | None = Field(
-        None, description="fixed name of this worker in its group, so that a restart takes over at once"
+        default=None, description="fixed name of this worker in its group, so that a restart takes over at once"
     )
 
-    stream: Name | None = Field(None, description="name of the stream; from the source when not given")
-    run: Name | None = Field(None, description="id of this run of the producer; made when not given")
-    quality: int = Field(90, ge=1, le=100, description="JPEG quality of the frames on the topic")
+    stream: Name | None = Field(default=None, description="name of the stream; from the source when not given")
+    run: Name | None = Field(default=None, description="id of this run of the producer; made when not given")
+    quality: int = Field(default=90, ge=1, le=100, description="JPEG quality of the frames on the topic")
     max_side: int = Field(
-        1920, ge=16, le=8192, description="pixels of a frame's longer side: larger pictures are scaled down"
+        default=1920, ge=16, le=8192, description="pixels of a frame's longer side: larger pictures are scaled down"
     )
 
-    preset: str = Field("faces", description="classifier")
+    preset: str = Field(default="faces", description="classifier")
     lanes: int = Field(default_factory=_cores, ge=1, le=256, description="frames classified side by side")
     save_images: Path | None = Field(
-        None, description="folder to which frames are written, faces/ those with a face, not_face/ the others"
+        default=None, description="folder to which frames are written, faces/ those with a face, not_face/ the others"
     )
-    retention_days: float = Field(30, gt=0, le=36500, description="events older than this are deleted")
+    retention_days: float = Field(default=30, gt=0, le=36500, description="events older than this are deleted")
 
-    host: str = Field("127.0.0.1", description="address the web server listens on")
-    port: int = Field(5000, ge=1, le=65535, description="port the web server listens on")
-    user: str = Field("framewatch", description="user name for the web pages")
+    host: str = Field(default="127.0.0.1", description="address the web server listens on")
+    port: int = Field(default=5000, ge=1, le=65535, description="port the web server listens on")
+    user: str = Field(default="framewatch", description="user name for the web pages")
     password: SecretStr | None = Field(
-        None, min_length=8, description="password for the web pages; needed to listen on other than loopback"
+        default=None, min_length=8, description="password for the web pages; needed to listen on other than loopback"
     )
-    insecure: bool = Field(False, description="listen on any address without a password")
-    max_viewers: int = Field(128, ge=1, le=1000, description="live viewers at a time; one more gets a 503")
+    insecure: bool = Field(default=False, description="listen on any address without a password")
+    max_viewers: int = Field(default=128, ge=1, le=1000, description="live viewers at a time; one more gets a 503")
 
     def is_loopback(self) -> bool:
         """Whether only this machine can reach the web server."""

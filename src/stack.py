@@ -144,7 +144,7 @@ class Stack:
         ]
         argv += ["--preset", self._settings.preset, "--instance", self._settings.instance or "framewatch-up"]
         argv += ["--insecure"] if self._settings.insecure else []
-        return self._child("consumer", argv, ready=lambda: accepts(port, self._settings.host), stop_s=30)
+        return self._child("consumer", argv, ready=lambda: accepts(port, self._settings.host), stop_s=45)
 
     def _producer(self, position: int, plan: SourcePlan, of: int) -> Child:
         name = "producer" if of == 1 else f"producer-{position + 1}"

@@ -47,8 +47,8 @@ _US_PER_DAY = 24 * 3600 * 1_000_000
 def consume(from_beginning: bool, quiet: bool, settings: Settings) -> None:
     """Classify the frames of the topic, show them live, and store what is seen."""
     where = endpoints(settings)
-    store = EventStore(connect(where.mongodb)[settings.database])
-    with stop_on_signals() as stop:
+    with connect(where.mongodb) as client, stop_on_signals() as stop:
+        store = EventStore(client[settings.database])
         run_worker(settings, where, store, stop, None if quiet else Console(), from_beginning)
 
 
@@ -73,11 +73,11 @@ def run_worker(
     hub = LiveHub(settings.max_viewers)
     images = ImageFolder(settings.save_images) if settings.save_images else None
     make_classifier(settings.preset)  # a wrong name is known before anything is started
-    positions: Callable[[], dict[tuple[str, int], int]] = dict
+    worker: Worker | None = None  # made once the broker answers; the health page is there before
     monitor = HealthMonitor(
         AdminClient(admin_config(where.kafka, options)),
         store.ping,
-        lambda: positions(),
+        lambda: worker.positions() if worker else {},
         stats,
         lambda: hub.viewers,
     )
@@ -93,13 +93,12 @@ def run_worker(
             consumer,
             settings.topic,
             Lanes(lambda: make_classifier(settings.preset), settings.lanes),
-            lambda on_batch, on_failure: Writer(
-                consumer=consumer,
+            lambda on_done, on_failure: Writer(
                 store=store,
                 rejects=rejects,
                 stats=stats,
                 on_stored=images.save if images else lambda seen: None,
-                on_batch=on_batch,
+                on_done=on_done,
                 on_failure=on_failure,
                 retention_us=round(settings.retention_days * _US_PER_DAY),
             ),
@@ -108,7 +107,6 @@ def run_worker(
             on_seen or (lambda seen: None),
             from_beginning,
         )
-        positions = worker.positions
         worker.run(stop.is_set)
         monitor.close()
     _log.info("ended: %s", ", ".join(f"{n} {what}" for what, n in stats.counts().items()))

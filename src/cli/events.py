@@ -3,27 +3,30 @@
 from __future__ import annotations
 
 import base64
-import binascii
-import json
+import io
+import os
 import re
-from collections.abc import Iterator
+import sys
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import click
-from rich.console import Console
-from rich.table import Table
 
-from cli.options import json_option, print_json, with_settings
-from errors import SettingError
+from cli.options import json_option, with_settings
+from cli.showing import file_name, json_line, shown, table_header, table_row
+from errors import BadPicture, FramewatchError, SettingError
 from services.home import endpoints
 from settings import Settings
 from storage.events import Document
-from storage.mongo import connect
+from storage.mongo import EventStore, connect
 from storage.queries import EventFilter, EventQueries
+from vision.jpeg import decode_img
 
+_TABLE_ROWS = 20
+_NAMED = 5  # documents without a time, named at the end of a list
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 7 * 86400}
-_UNSAFE = re.compile(r"[^\w.@-]+")
 
 
 class Moment(click.ParamType[int]):
@@ -35,34 +38,36 @@ class Moment(click.ParamType[int]):
         """The time."""
         if isinstance(value, int):
             return value
-        if age := re.fullmatch(r"(\d{1,6})([smhdw])", value):
-            moment = datetime.now(UTC) - timedelta(seconds=int(age[1]) * _UNITS[age[2]])
-        else:
-            try:
+        try:
+            if age := re.fullmatch(r"([0-9]{1,6})([smhdw])", value):
+                moment = datetime.now(UTC) - timedelta(seconds=int(age[1]) * _UNITS[age[2]])
+            else:
                 moment = datetime.fromisoformat(value).astimezone(UTC)
-            except (ValueError, OverflowError):
-                self.fail(
-                    f"got {value!r}: a time such as 2026-11-21T10:15:00+00:00, or an age such as 90s, 15m, 2h, 7d",
-                    param,
-                    ctx,
-                )
-        since_1970 = moment - datetime(1970, 1, 1, tzinfo=UTC)
-        return since_1970 // timedelta(microseconds=1)
+        except (ValueError, OverflowError):
+            expected = "a time such as 2026-11-21T10:15:00Z, or an age such as 90s, 15m, 2h, 7d"
+            self.fail(f"got {value!r}: expected {expected}", param, ctx)
+        return (moment - datetime(1970, 1, 1, tzinfo=UTC)) // timedelta(microseconds=1)
 
 
-MOMENT = Moment()
-filters = (
-    click.option("--stream", help="Only of this stream."),
-    click.option("--label", help="Only with this label."),
-    click.option("--since", type=MOMENT, help="Captured at or after: ISO 8601, or an age such as 15m, 2h, 7d."),
-    click.option("--until", type=MOMENT, help="Captured before."),
-)
+class Words(click.ParamType[str]):
+    """Text that can stand in an event."""
+
+    name = "TEXT"
+
+    def convert(self, value: str, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """The text."""
+        try:
+            value.encode()  # a command line may hold bytes that are no UTF-8
+        except UnicodeEncodeError:
+            self.fail(f"got {value!a}: expected UTF-8 text", param, ctx)
+        return value
 
 
-def _filtered(command: click.decorators.FC) -> click.decorators.FC:
-    for option in reversed(filters):
-        command = option(command)
-    return command
+MOMENT, WORDS = Moment(), Words()
+_stream = click.option("--stream", type=WORDS, help="Only of this stream.")
+_label = click.option("--label", type=WORDS, help="Only with this label.")
+_since = click.option("--since", type=MOMENT, help="Captured at or after: ISO 8601, or an age such as 15m, 2h, 7d.")
+_until = click.option("--until", type=MOMENT, help="Captured before.")
 
 
 @click.group()
@@ -71,11 +76,14 @@ def events() -> None:
 
 
 @events.command("list")
-@_filtered
+@_stream
+@_label
+@_since
+@_until
 @click.option(
     "--limit",
     type=click.IntRange(min=1),
-    help="At most so many, newest first.  [default: 20 for a table, else all]",
+    help=f"At most so many, newest first.  [default: {_TABLE_ROWS} for a table, else all]",
 )
 @click.option("--raw", is_flag=True, help="Whole documents as JSON lines.")
 @click.option("--images", type=click.Path(path_type=Path, file_okay=False), help="Write the crops to this folder.")
@@ -85,77 +93,120 @@ def list_events(
     limit: int | None, raw: bool, images: Path | None, settings: Settings,
 ) -> None:  # fmt: skip
     """Newest events as a table, as documents (--raw) or as picture files (--images)."""
-    queries, where = _queries(settings), EventFilter(stream, label, since, until)
-    if raw:
-        for document in queries.documents(where, limit):
-            click.echo(json.dumps(document, ensure_ascii=False, default=str))
-    elif images is not None:
-        click.echo(f"{_write_images(queries.documents(where, limit), images)} pictures written to {images}")
-    else:
-        _print_table(queries.documents(where, limit or 20))
+    if raw and images is not None:
+        raise click.UsageError("got --raw and --images: expected one of them")
+    where = _checked(EventFilter(stream, label, since, until))
+    with connect(endpoints(settings).mongodb) as client, _output():
+        queries = EventQueries(client[settings.database])
+        if raw:
+            for document in queries.documents(where, limit):
+                click.echo(json_line(document))
+        elif images is not None:
+            _write_images(queries.documents(where, limit), images)
+        else:
+            rows = _print_table(queries.documents(where, limit or _TABLE_ROWS))
+            if rows == _TABLE_ROWS and limit is None:
+                click.echo(f"the newest {rows}: --limit N shows others, --raw and --images take all", err=True)
+        if untimed := queries.untimed(_NAMED):
+            named = ", ".join(shown(document_id) for document_id in untimed)
+            click.echo(f"documents without a number time_us are in no list, such as {named}", err=True)
 
 
 @events.command()
-@_filtered
+@_stream
+@_label
+@_since
+@_until
 @with_settings("database")
 @json_option
 def count(
-    stream: str | None,
-    label: str | None,
-    since: int | None,
-    until: int | None,
-    as_json: bool,
-    settings: Settings,
-) -> None:
+    stream: str | None, label: str | None, since: int | None, until: int | None,
+    as_json: bool, settings: Settings,
+) -> None:  # fmt: skip
     """Events of each label."""
-    counts = _queries(settings).counts(EventFilter(stream, label, since, until))
-    if as_json:
-        print_json(counts)
-        return
-    table = Table("label", "events")
-    for name, n in counts.items():
-        table.add_row(name, str(n))
-    Console().print(table if counts else "no events")
+    where = _checked(EventFilter(stream, label, since, until))
+    with connect(endpoints(settings).mongodb) as client, _output():
+        counts = EventQueries(client[settings.database]).counts(where)
+        if as_json:
+            click.echo(json_line(counts))
+            return
+        for name, n in counts.items():
+            click.echo(f"{n:>10}  {shown(name)}")
+        if not counts:
+            click.echo("no events")
 
 
-def _queries(settings: Settings) -> EventQueries:
-    return EventQueries(connect(endpoints(settings).mongodb)[settings.database])
+@events.command()
+@_stream
+@_since
+@_until
+@click.option("--yes", is_flag=True, help="Do it; without, only say how many events it would be.")
+@with_settings("database")
+def delete(stream: str | None, since: int | None, until: int | None, yes: bool, settings: Settings) -> None:
+    """Delete the events of a stream or a period, and their crops."""
+    if stream is None and since is None and until is None:
+        raise click.UsageError("expected at least one of --stream, --since, --until")
+    now = MOMENT.convert("0s", None, None)
+    where = _checked(EventFilter(stream, None, since, now if until is None else until))
+    with connect(endpoints(settings).mongodb) as client, _output():
+        database = client[settings.database]
+        if yes:
+            click.echo(f"{EventStore(database).delete(where)} events deleted")
+        else:
+            total = sum(EventQueries(database).counts(where).values())
+            click.echo(f"{total} events would be deleted: --yes does it")
 
 
-def _print_table(documents: Iterator[Document]) -> None:
-    table = Table("time", "stream", "frame", "label", "confidence", "box", "picture (base64)")
+def _checked(where: EventFilter) -> EventFilter:
+    if where.since_us is not None and where.until_us is not None and where.since_us >= where.until_us:
+        raise click.UsageError("got a --since that is not before --until: no event can be in that period")
+    return where
+
+
+@contextmanager
+def _output() -> Iterator[None]:
+    """Print for as long as somebody reads, in whatever characters the output can carry."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")
+    try:
+        yield
+        sys.stdout.flush()
+    except BrokenPipeError:
+        # The reader has enough. Python flushes once more at exit: to where that does no harm.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except OSError as error:
+        raise FramewatchError(f"the output cannot be written: {error.strerror}") from None
+
+
+def _print_table(documents: Iterable[Document]) -> int:
+    """A line for each event, printed as it comes; how many."""
     rows = 0
-    for document in documents:
-        rows += 1
-        crop = str(document.get("crop") or "")
-        box = document.get("boundingbox")
-        table.add_row(
-            f"{document['timestamp']:%Y-%m-%d %H:%M:%S}",
-            document["stream"],
-            str(document["frame"]),
-            document["label"],
-            f"{document['confidence']:.2f}",
-            " ".join(map(str, box)) if box else "whole frame",
-            f"{crop[:16]}… ({len(crop)})" if crop else "",
-        )
-    console = Console()
-    console.print(table if rows else "no events")
+    for rows, document in enumerate(documents, 1):
+        if rows == 1:
+            click.echo(table_header())
+        click.echo(table_row(document))
+    if not rows:
+        click.echo("no events")
+    return rows
 
 
-def _write_images(documents: Iterator[Document], folder: Path) -> int:
-    """Each crop as a .jpg named after its event; how many were written."""
-    written = 0
+def _write_images(documents: Iterable[Document], folder: Path) -> None:
+    """Each crop as a .jpg named after its event; what is no picture is named on standard error."""
+    written = none = 0
     try:
         folder.mkdir(parents=True, exist_ok=True)
         for document in documents:
-            try:
-                crop = base64.b64decode(document.get("crop") or "", validate=True)
-            except binascii.Error as error:
-                click.echo(f"{document['_id']}: its crop is not base64: {error}", err=True)
+            if not document.get("crop"):
+                none += 1
                 continue
-            if crop:
-                (folder / f"{_UNSAFE.sub('_', str(document['_id']))}.jpg").write_bytes(crop)
-                written += 1
+            try:
+                crop = base64.b64decode(document["crop"], validate=True)
+                decode_img(crop)
+            except (TypeError, ValueError, BadPicture) as error:
+                click.echo(f"{shown(document['_id'])}: its crop is no picture: {shown(error)}", err=True)
+                continue
+            (folder / file_name(document["_id"])).write_bytes(crop)
+            written += 1
     except OSError as error:
         raise SettingError(f"--images: got {str(folder)!r}: {error.strerror}") from None
-    return written
+    click.echo(f"{written} pictures written to {folder}" + (f", {none} events have none" if none else ""))

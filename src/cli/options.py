@@ -5,13 +5,12 @@ from __future__ import annotations
 import functools
 import json
 from collections.abc import Callable
-from typing import Any, ParamSpec, TypeVar
+from typing import Any, TypeVar
 
 import click
 
 from settings import Settings, environment_name, load_settings
 
-P = ParamSpec("P")
 R = TypeVar("R")
 
 
@@ -24,9 +23,10 @@ def with_settings(*fields: str) -> Callable[[Callable[..., R]], Callable[..., R]
             given = {field: kwargs.pop(field) for field in ("home", *fields)}
             return command(*args, settings=load_settings(**given), **kwargs)
 
+        with_options: Callable[..., R] = wrapped
         for field in reversed(("home", *fields)):
-            wrapped = _option(field)(wrapped)
-        return wrapped
+            with_options = _option(field)(with_options)
+        return with_options
 
     return decorate
 

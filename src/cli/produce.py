@@ -115,4 +115,3 @@ def _print(summary: Summary, as_json: bool) -> None:
         f"{summary.failed} failed{dropped}, {summary.megabytes:.1f} MB in {summary.seconds:.1f} s, "
         f"{summary.megabytes_per_second:.1f} MB/s"
     )
-

@@ -114,7 +114,7 @@ def _seen(
             label=detection.label,
             confidence=detection.confidence,
             scores=detection.scores,
-            boundingbox=None if detection.box is None else tuple(detection.box),
+            boundingbox=detection.box,
             landmarks=detection.landmarks,
             model=model,
             partition=received.partition,

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import queue
 import threading
+import time
 from collections.abc import Callable
 from concurrent.futures import Future
 from typing import Final
@@ -46,11 +47,12 @@ class Lanes:
         return future
 
     def close(self, timeout_s: float = 5.0) -> None:
-        """End all lanes after the work they have."""
+        """End all lanes after the work they have; all together within the time."""
+        deadline = time.monotonic() + timeout_s
         for _ in self._threads:
             self._work.put(_END)
         for thread in self._threads:
-            thread.join(timeout_s)
+            thread.join(max(0.0, deadline - time.monotonic()))
 
     def _run(self, classifier: Classifier) -> None:
         while (first := self._work.get()) is not _END:

@@ -60,7 +60,7 @@ class RejectedTopic:
             )
 
 
-def _headers(one: Rejected) -> list[tuple[str, bytes | None]]:
+def _headers(one: Rejected) -> list[tuple[str, str | bytes | None]]:
     """The record's own headers, then why, where from, and how large it was when not all of it is kept."""
     received = one.received
     size = len(received.record.value or b"")
@@ -73,5 +73,6 @@ def _headers(one: Rejected) -> list[tuple[str, bytes | None]]:
     }
     if size > _KEPT_BYTES:
         about["original_bytes"] = str(size)
+    original: list[tuple[str, str | bytes | None]]
     original = [(name, value and value[:500]) for name, value in list(received.record.headers)[:_MAX_HEADERS]]
     return [*original, *((name, text.encode()) for name, text in about.items())]

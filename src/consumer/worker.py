@@ -2,8 +2,9 @@
 
     poll ──► lanes (side by side) ──► show (in order) ──► writer (store, then commit)
 
-Every step is bounded: at most ``in_flight`` records are between poll and show, and the writer's queue is short. When
-it is full, polling waits; when that lasts, the partitions are paused, so that Kafka does not take the worker for dead.
+Every step is bounded: at most four records a lane are between poll and show, and the writer takes few in advance.
+When all is full, polling waits; when that lasts, the partitions are paused, so that Kafka does not take the worker
+for dead.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ import logging
 import queue
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import Future
 from typing import Final
 
@@ -28,6 +29,9 @@ from stream.message import Record
 
 _log = logging.getLogger(__name__)
 
+OnDone = Callable[[int, Mapping[Place, int]], None]
+OnFailure = Callable[[BaseException], None]
+
 _POLL_S: Final = 0.1
 _PATIENCE_S: Final = 2.0
 _HANDOVER_S: Final = 5.0
@@ -42,7 +46,7 @@ class Worker:
         consumer: Consumer,
         topic: str,
         lanes: Lanes,
-        make_writer: Callable[[Callable[[int], None], Callable[[BaseException], None]], Writer],
+        make_writer: Callable[[OnDone, OnFailure], Writer],
         hub: LiveHub,
         stats: Stats,
         on_seen: Callable[[Seen], None] = lambda seen: None,
@@ -54,7 +58,7 @@ class Worker:
             consumer: made by the caller, closed by the worker.
             topic: to read.
             lanes: classify; closed by the worker.
-            make_writer: makes the writer, given what it is to call after a batch and at its failure.
+            make_writer: makes the writer, given what it is to call after each batch and at its failure.
             hub: gets each annotated picture, in order.
             stats: counts.
             on_seen: called for each frame in order, once it is classified.
@@ -72,6 +76,7 @@ class Worker:
         self._slots = threading.BoundedSemaphore(4 * lanes.count)
         self._pending: queue.SimpleQueue[Future[Outcome] | None] = queue.SimpleQueue()
         self._unfinished = 0
+        self._done: dict[Place, int] = {}
         self._finished = threading.Condition()
         self._failure: BaseException | None = None
         self._writer = make_writer(self._batch_done, self._fail)
@@ -87,6 +92,7 @@ class Worker:
         self._consumer.subscribe([self._topic], on_assign=self._assigned, on_revoke=self._revoked, on_lost=self._lost)
         try:
             while not stopped() and self._failure is None:
+                self._allow_commit()
                 if self._has_room(stopped):
                     self._receive(self._consumer.poll(_POLL_S))
         finally:
@@ -107,9 +113,11 @@ class Worker:
         self._consumer.pause(assigned)
         room = False
         while not (room or stopped() or self._failure):
+            self._allow_commit()
             # Only callbacks are served; what a rebalance adds meanwhile is not paused and must not be lost.
             if (message := self._consumer.poll(0)) is not None and message.error() is None:
-                self._consumer.seek(TopicPartition(message.topic(), message.partition(), message.offset()))
+                back = _received(message)
+                self._consumer.seek(TopicPartition(back.topic, back.partition, back.offset))
                 self._consumer.pause(self._consumer.assignment())
             room = self._slots.acquire(timeout=0.5)
         if assigned := self._consumer.assignment():
@@ -159,10 +167,27 @@ class Worker:
         self._stats.shown(seen.detect_s, time.time() - frame.time_us / 1e6)
         self._on_seen(seen)
 
-    def _batch_done(self, n: int) -> None:
+    def _batch_done(self, n: int, offsets: Mapping[Place, int]) -> None:
         with self._finished:
             self._unfinished -= n
+            self._done |= offsets
             self._finished.notify_all()
+
+    def _allow_commit(self) -> None:
+        """Let the client commit what is done with, which it does within its interval, at a rebalance and at its end.
+
+        Called by the polling thread only: the client keeps other threads out while one polls (seen with
+        confluent-kafka 2.16: they wait for ever in an endless loop of polls).
+        """
+        with self._finished:
+            done, self._done = self._done, {}
+        if not done:
+            return
+        offsets = [TopicPartition(topic, partition, offset) for (topic, partition), offset in done.items()]
+        try:
+            self._consumer.store_offsets(offsets=offsets)
+        except KafkaException as error:  # a partition was given to another worker meanwhile
+            _log.warning("stored, but another worker may do it again: %s", error.args[0].str())
 
     def _fail(self, error: BaseException) -> None:
         if self._failure is None:
@@ -203,6 +228,7 @@ class Worker:
         # Whoever gets them next starts where we committed: finish and commit what we have of them first.
         if not self._finish_unfinished(_HANDOVER_S):
             _log.warning("gave partitions back with %d frames not stored: they come again", self._unfinished)
+        self._allow_commit()
         self._forget(partitions)
 
     def _lost(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:  # noqa: ARG002
@@ -222,6 +248,7 @@ class Worker:
             _log.warning("not all frames in hand could be stored: they come again at the next start")
         with self._finished:
             self._unfinished = 0
+        self._allow_commit()
         self._consumer.close()
         self._hub.close()
 

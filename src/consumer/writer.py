@@ -1,4 +1,4 @@
-"""Outcomes into the store, and then, and only then, their offsets into Kafka.
+"""Outcomes into the store; then, and only then, their offsets may be committed.
 
 Events have ids made of their frame, so storing twice changes nothing; an offset is committed only once its frame's
 events are stored or the record stands in the rejected topic. So a death at any point loses nothing and doubles
@@ -11,10 +11,9 @@ import logging
 import queue
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Final, Protocol
 
-from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 from tenacity import RetryCallState, Retrying, retry_if_exception_type, stop_when_event_set, wait_exponential
 from tenacity.nap import sleep_using_event
 
@@ -53,37 +52,34 @@ class Rejects(Protocol):
 
 
 class Writer:
-    """One thread that stores batches of outcomes and commits their offsets, in the order given."""
+    """One thread that stores batches of outcomes and lets their offsets be committed, in the order given."""
 
     def __init__(
         self,
-        consumer: Consumer,
         store: Store,
         rejects: Rejects,
         stats: Stats,
         on_stored: Callable[[Seen], None],
-        on_batch: Callable[[int], None],
+        on_done: Callable[[int, Mapping[Place, int]], None],
         on_failure: Callable[[BaseException], None],
         retention_us: int,
     ) -> None:
         """Start the thread.
 
         Args:
-            consumer: whose offsets are committed.
             store: takes the events.
             rejects: takes the records that are no frames.
             stats: counts what was stored.
             on_stored: called for each frame whose events are stored, before its offset is committed.
-            on_batch: called with how many outcomes are done with.
+            on_done: called after each batch with how many outcomes it had, and the offsets that may be committed.
             on_failure: called when the thread ends by an error that is not its to handle.
             retention_us: events older than this are deleted, looked at once an hour.
         """
-        self._consumer = consumer
         self._store = store
         self._rejects = rejects
         self._stats = stats
         self._on_stored = on_stored
-        self._on_batch = on_batch
+        self._on_done = on_done
         self._on_failure = on_failure
         self._retention_us = retention_us
         self._next_prune_s = 0.0
@@ -122,7 +118,7 @@ class Writer:
                 batch, ended = self._gather()
                 if batch:
                     self._write(batch)
-                    self._on_batch(len(batch))
+                    self._on_done(len(batch), _offsets_after(batch))
                 self._prune_when_due()
         except Unavailable as error:
             if not self._abandon.is_set():
@@ -164,24 +160,7 @@ class Writer:
         self._stats.count("rejected", len(rejected))
         for outcome in seen:
             self._on_stored(outcome)
-        self._commit(batch)
-
-    def _commit(self, batch: Sequence[Outcome]) -> None:
-        """Commit the offsets after the batch. One that fails is made good by the next, or the frames come again."""
-        after: dict[Place, int] = {}
-        for outcome in batch:
-            received = outcome.received
-            after[received.topic, received.partition] = received.offset + 1
-        offsets = [TopicPartition(topic, partition, offset) for (topic, partition), offset in after.items()]
-        try:
-            self._consumer.commit(offsets=offsets, asynchronous=False)
-            self._stats.count("committed", len(batch))
-        except KafkaException as error:
-            _log.warning("offsets not committed, their frames may come again: %s", error.args[0].str())
-            if error.args[0].code() == KafkaError._ALL_BROKERS_DOWN:
-                self._abandon.wait(0.5)
-        except RuntimeError:  # the consumer is closed already
-            _log.warning("offsets not committed, their frames come again at the next start")
+        self._stats.count("done", len(batch))
 
     def _prune_when_due(self) -> None:
         if time.monotonic() < self._next_prune_s:
@@ -207,6 +186,11 @@ class Writer:
             before_sleep=_say_once,
             reraise=True,
         )(do)
+
+
+def _offsets_after(batch: Sequence[Outcome]) -> dict[Place, int]:
+    """Offset of the next record to read, of each topic and partition in the batch."""
+    return {(o.received.topic, o.received.partition): o.received.offset + 1 for o in batch}
 
 
 def _say_once(state: RetryCallState) -> None:

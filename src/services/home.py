@@ -61,8 +61,8 @@ class Home:
             ) from None
         if free < _NEEDED_BYTES:
             raise ServiceError(
-                f"the disk of {self.folder} is nearly full: {free / 1e6:.0f} MB free, {_NEEDED_BYTES / 1e6:.0f} MB needed"
-                "; free some or name another home by --home"
+                f"the disk of {self.folder} is nearly full: {free / 1e6:.0f} MB free, "
+                f"{_NEEDED_BYTES / 1e6:.0f} MB needed; free some or name another home by --home"
             )
 
     @contextmanager

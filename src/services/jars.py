@@ -44,8 +44,8 @@ def locked_jars(text: str | None = None) -> list[Jar]:
     """The jars of ``services/kafka.lock``: lines of ``group:artifact:version sha256``."""
     if text is None:
         text = files("services").joinpath("kafka.lock").read_text()
-    lines = (line.split() for line in text.splitlines() if line and not line.startswith("#"))
-    return [Jar(*coordinates.split(":"), sha256) for coordinates, sha256 in lines]
+    lines = (line.replace(":", " ").split() for line in text.splitlines() if line and not line.startswith("#"))
+    return [Jar(group, artifact, version, sha256) for group, artifact, version, sha256 in lines]
 
 
 def jar_paths(cache: Path, jars: Sequence[Jar] | None = None, console: Console | None = None) -> list[Path]:
@@ -68,9 +68,9 @@ def jar_paths(cache: Path, jars: Sequence[Jar] | None = None, console: Console |
 
 
 def _is_good(folder: Path, jar: Jar) -> bool:
-    """Whether the file is there. A file gets its name only once it was checked, and its size must not be zero since."""
+    """Whether the file is there and is that of the lock."""
     path = folder / jar.name
-    return path.is_file() and path.stat().st_size > 0 and _matches(path, jar)
+    return path.is_file() and _matches(path, jar)
 
 
 def _matches(path: Path, jar: Jar) -> bool:
@@ -100,10 +100,9 @@ def _fetch(maven: MavenContext, jar: Jar, folder: Path) -> None:
     try:
         path = artifact.resolve()
     except requests.RequestException as error:
-        host = error.request.url.split("/")[2] if error.request is not None and error.request.url else "Maven Central"
         raise ServiceError(
-            f"Kafka cannot be downloaded: no answer from {host} for {jar.name}. Is there a network? Else name a Kafka "
-            "that runs by KAFKA_BOOTSTRAP_SERVERS"
+            f"Kafka cannot be downloaded: {jar.name}: {type(error).__name__}. Is there a network? Else name a Kafka "
+            "that runs, by KAFKA_BOOTSTRAP_SERVERS"
         ) from None
     except RuntimeError as error:
         raise ServiceError(f"Kafka cannot be downloaded: {error}") from None

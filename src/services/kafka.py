@@ -1,4 +1,4 @@
-"""The embedded Kafka: Apache Kafka itself, one node in KRaft mode on the loopback address, run by a Java from a wheel."""
+"""The embedded Kafka: Apache Kafka itself, one node in KRaft mode on loopback, run by a Java from a wheel."""
 
 from __future__ import annotations
 
@@ -88,7 +88,8 @@ class EmbeddedKafka:
 
     def _format(self) -> None:
         shutil.rmtree(self._data, ignore_errors=True)  # a format that was cut short leaves a part of it
-        cluster = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
+        # As Kafka's own random-uuid: one that starts with a dash would be taken for an option.
+        cluster = base64.urlsafe_b64encode(b"\0" + uuid.uuid4().bytes[1:]).decode().rstrip("=")
         argv = [*_java(self._jars, "-Xmx128m", "warn"), "kafka.tools.StorageTool", "format", "--standalone"]
         argv += ["--cluster-id", cluster, "--config", str(self._config)]
         done = subprocess.run(argv, capture_output=True, text=True, timeout=120, check=False)

@@ -25,6 +25,7 @@ class EmbeddedStore:
 
     def prepare(self) -> Child:
         """The process to start. One file a database; its own records, since the defaults are one a machine."""
+        pid_file = self._home.pids / "nx.pid"
         # Run by this very Python: the command of the same name may not be on the path.
         argv = [
             sys.executable,
@@ -36,7 +37,7 @@ class EmbeddedStore:
             str(self.port),
         ]
         argv += ["--data-dir", str(self._home.store), "--journal-mode", "WAL"]
-        argv += ["--pid-file", str(self._home.pids / "nx.pid"), "--log-file", str(self._home.logs / "nx.log")]
+        argv += ["--pid-file", str(pid_file), "--log-file", str(self._home.logs / "nx.log")]
         return Child(
             name="store",
             argv=argv,
@@ -44,4 +45,5 @@ class EmbeddedStore:
             pids=self._home.pids,
             ready=lambda: accepts(self.port),
             ready_s=30,
+            leftovers=[pid_file],
         )

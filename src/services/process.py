@@ -36,6 +36,7 @@ class Child:
         stop_s: how long its end may take after it was asked to.
         env: variables beside those of this process.
         stop_signal: asks it to end.
+        leftovers: files that a killed one leaves behind and that would keep the next from starting.
     """
 
     name: str
@@ -47,6 +48,7 @@ class Child:
     stop_s: float = 10.0
     env: Mapping[str, str] = field(default_factory=dict)
     stop_signal: int = signal.SIGTERM
+    leftovers: Sequence[Path] = ()
     _process: subprocess.Popen[bytes] | None = field(default=None, init=False)
 
     @property
@@ -66,6 +68,8 @@ class Child:
             ServiceError: it cannot be started.
         """
         end_left_behind(self._record)
+        for path in self.leftovers:
+            path.unlink(missing_ok=True)
         if self.log.exists() and self.log.stat().st_size > _MAX_LOG_BYTES:
             self.log.replace(self.log.with_suffix(".old.log"))
         try:

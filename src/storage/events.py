@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import base64
 import binascii
-from collections.abc import Mapping
+import math
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
 US_PER_MINUTE = 60_000_000
+_END_US = 253_402_300_800_000_000  # the year 10000: no date of BSON or Python is later
 
 Document = dict[str, Any]
 
@@ -33,6 +35,10 @@ class Event:
         partition: of the frame in Kafka.
         offset: of the frame in Kafka, by which the whole frame can be read back while Kafka keeps it.
         crop: JPEG file of what was seen.
+
+    Raises:
+        ValueError: it has a value that no store could keep or no reader could use: text with a NUL or half a
+            character, a number that is none, a confidence outside 0 to 1, a time outside 1970 to 9999.
     """
 
     stream: str
@@ -50,6 +56,10 @@ class Event:
     landmarks: tuple[tuple[float, float], ...] = ()
     scores: tuple[tuple[str, float], ...] = ()
 
+    def __post_init__(self) -> None:
+        for wrong in _wrong_values(self):
+            raise ValueError(wrong)
+
     @property
     def id(self) -> str:
         """``stream/run/frame/model/index``: the same frame gives the same id however often it is delivered."""
@@ -59,6 +69,28 @@ class Event:
     def timestamp(self) -> datetime:
         """Capture time, UTC."""
         return datetime.fromtimestamp(self.time_us // 1_000_000, UTC).replace(microsecond=self.time_us % 1_000_000)
+
+
+def _wrong_values(event: Event) -> Iterator[str]:
+    """What must not reach the store: the embedded one cuts text at a NUL and refuses NaN, for good."""
+    for text in (event.stream, event.run, event.label, event.model, *(label for label, _ in event.scores)):
+        if not _is_storable(text):
+            yield f"got {text[:80]!r}: expected text without NUL and without halves of characters"
+    if not 0 <= event.confidence <= 1:
+        yield f"got confidence {event.confidence}: expected 0 to 1"
+    for number in (*(score for _, score in event.scores), *(at for point in event.landmarks for at in point)):
+        if not math.isfinite(number):
+            yield f"got {number} among scores and landmarks: expected numbers"
+    if not 0 <= event.time_us < _END_US:
+        yield f"got time_us {event.time_us}: expected microseconds since 1970, before the year 10000"
+
+
+def _is_storable(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return text != "" and "\0" not in text
 
 
 def to_document(event: Event) -> Document:
@@ -89,13 +121,13 @@ def from_document(document: Mapping[str, Any]) -> Event:
         ValueError: the document is no event: which field is missing or cannot be read.
     """
     try:
-        box = document["boundingbox"]
-        return Event(
+        box = document.get("boundingbox")
+        event = Event(
             stream=str(document["stream"]),
             run=str(document["run"]),
             frame=int(document["frame"]),
             time_us=int(document["time_us"]),
-            index=int(str(document["_id"]).rsplit("/", 1)[1]),
+            index=int(str(document["_id"]).rpartition("/")[2]),
             label=str(document["label"]),
             confidence=float(document["confidence"]),
             model=str(document["model"]),
@@ -106,6 +138,9 @@ def from_document(document: Mapping[str, Any]) -> Event:
             landmarks=tuple((float(x), float(y)) for x, y in document.get("landmarks") or ()),
             scores=tuple((str(s["label"]), float(s["score"])) for s in document.get("scores") or ()),
         )
-    except (KeyError, IndexError, TypeError, ValueError, binascii.Error) as error:
+        if event.id != document["_id"]:
+            raise ValueError(f"its _id is not {event.id!r}")
+    except (KeyError, IndexError, TypeError, ValueError, OverflowError, binascii.Error) as error:
         what = f"field {error} is missing" if isinstance(error, KeyError) else str(error)
         raise ValueError(f"document {document.get('_id')!r} is no event: {what}") from None
+    return event

@@ -6,7 +6,7 @@ updates by ``_id``, ``$match`` then ``$count``. See ``docs/store.md``.
 
 from __future__ import annotations
 
-import logging
+import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -15,17 +15,17 @@ from typing import Any, NamedTuple
 import pymongo
 from pymongo.collection import Collection
 from pymongo.database import Database
-from pymongo.errors import BulkWriteError, PyMongoError
+from pymongo.errors import BulkWriteError, ConnectionFailure, PyMongoError
 
-from errors import StoreUnavailable
+from errors import SettingError, StoreUnavailable
 from storage.events import US_PER_MINUTE, Document, Event, to_document
-
-_log = logging.getLogger(__name__)
+from storage.filters import EventFilter
 
 EVENTS = "events"
 COUNTS = "counts"
 _DUPLICATE_KEY = 11000
-_PRUNE_BATCH = 1000
+_DELETED_AT_A_TIME = 1000  # so that others get their turn in between
+_MAX_REASON = 300  # characters of what the driver says
 
 INDEXES: Sequence[Sequence[tuple[str, int]]] = (
     [("time_us", pymongo.DESCENDING)],
@@ -59,28 +59,52 @@ def connect(uri: str) -> pymongo.MongoClient[Document]:
 
     Writes are not retried by the driver: ours can be repeated as they are, and the embedded store has no
     sessions to retry in.
+
+    Raises:
+        SettingError: the address cannot be used.
     """
-    return pymongo.MongoClient(
-        uri,
-        appname="framewatch",
-        tz_aware=True,
-        retryWrites=False,
-        serverSelectionTimeoutMS=2_000,
-        connectTimeoutMS=2_000,
-        socketTimeoutMS=20_000,
-        maxPoolSize=16,
-    )
+    try:
+        return pymongo.MongoClient(
+            uri,
+            appname="framewatch",
+            tz_aware=True,
+            retryWrites=False,
+            serverSelectionTimeoutMS=2_000,
+            connectTimeoutMS=2_000,
+            socketTimeoutMS=20_000,
+            maxPoolSize=16,
+            # A document of another program with half a character or the year 20000 must not end a whole list.
+            unicode_decode_error_handler="replace",
+            datetime_conversion="DATETIME_AUTO",
+        )
+    except (PyMongoError, ValueError, OSError) as error:
+        raise SettingError(f"the store's address (MONGODB_URI) cannot be used: {_guarded(str(error), uri)}") from None
+
+
+def _guarded(text: str, uri: str) -> str:
+    """The text, or less when a part of the address's user name or password stands in it."""
+    secrets = re.split(r"[:/@]+", uri.partition("://")[2].rpartition("@")[0])
+    return "it is no MongoDB address" if any(len(s) > 2 and s in text for s in secrets) else text
 
 
 @contextmanager
 def store_errors(doing: str) -> Iterator[None]:
-    """Turn what the driver raises into StoreUnavailable, saying what was being done."""
+    """Turn what the driver raises into StoreUnavailable, saying in one line what was being done and what is wrong."""
     try:
         yield
+    except ConnectionFailure as error:
+        raise StoreUnavailable(f"{doing}: the store does not answer: {_reason(error)}") from error
     except PyMongoError as error:
-        # The first sentence says what is wrong; the rest is the driver's picture of the topology.
-        reason = str(error).split(", Timeout:", 1)[0].split(" (configured timeouts", 1)[0]
-        raise StoreUnavailable(f"{doing}: {reason}") from error
+        raise StoreUnavailable(f"{doing}: {_reason(error)}") from error
+
+
+def _reason(error: PyMongoError) -> str:
+    """What is wrong, without the driver's picture of the topology and without whole documents."""
+    text = str(error)
+    if isinstance(error, BulkWriteError) and (refused := error.details.get("writeErrors")):
+        text = str(refused[0].get("errmsg"))
+    first = re.split(r", Timeout:| \(configured timeouts|, full error:", text, maxsplit=1)[0]
+    return " ".join(first.split())[:_MAX_REASON]
 
 
 class EventStore:
@@ -130,6 +154,8 @@ class EventStore:
         try:
             self._events.insert_many([to_document(event) for event in events], ordered=False)
         except BulkWriteError as error:
+            if unsure := error.details.get("writeConcernErrors"):
+                raise StoreUnavailable(f"the store is not sure of an event: {unsure[0].get('errmsg')}") from error
             refused = [e for e in error.details["writeErrors"] if e["code"] != _DUPLICATE_KEY]
             if refused:
                 raise StoreUnavailable(f"the store refused an event: {refused[0].get('errmsg')}") from error
@@ -152,12 +178,8 @@ class EventStore:
         self._counts.bulk_write(updates, ordered=False)
 
     def _stored_in(self, cell: _Cell) -> int:
-        start = cell.minute * US_PER_MINUTE
-        match = {
-            "stream": cell.stream,
-            "label": cell.label,
-            "time_us": {"$gte": start, "$lt": start + US_PER_MINUTE},
-        }
+        start_us = cell.minute * US_PER_MINUTE
+        match = EventFilter(cell.stream, cell.label, start_us, start_us + US_PER_MINUTE).query()
         rows = list(self._events.aggregate([{"$match": match}, {"$count": "n"}]))
         return int(rows[0]["n"]) if rows else 0
 
@@ -167,16 +189,44 @@ class EventStore:
         Raises:
             StoreUnavailable: some may be deleted already; call again.
         """
-        minute = before_us // US_PER_MINUTE
-        old: Document = {"time_us": {"$lt": minute * US_PER_MINUTE}}
-        deleted = 0
-        with store_errors("deleting old events"):
-            while ids := [
-                row["_id"] for row in self._events.find(old, {"_id": 1}).sort("time_us", 1).limit(_PRUNE_BATCH)
-            ]:
-                deleted += self._events.delete_many({"_id": {"$in": ids}}).deleted_count
-            self._counts.delete_many({"minute": {"$lt": minute}})
+        return self.delete(EventFilter(until_us=before_us // US_PER_MINUTE * US_PER_MINUTE))
+
+    def delete(self, where: EventFilter) -> int:
+        """Delete these events with their crops, a batch at a time, and count anew; return how many.
+
+        What is stored in the same minutes at the same time may be counted wrongly: meant for what is past.
+
+        Raises:
+            StoreUnavailable: some may be deleted already; call again.
+        """
+        with store_errors("deleting events"):
+            deleted = self._delete(where)
+            self._counts.delete_many(where.minutes_query())
+            for edge in where.cut_ends():
+                self._recount(edge)
         return deleted
+
+    def _recount(self, edge: EventFilter) -> None:
+        """Bring the counts of one minute up to date after a part of it was deleted."""
+        minute = (edge.since_us or 0) // US_PER_MINUTE
+        inside = EventFilter(edge.stream, edge.label, minute * US_PER_MINUTE, (minute + 1) * US_PER_MINUTE)
+        for row in list(self._counts.find(inside.minutes_query())):
+            n = self._stored_in(_Cell(row["stream"], row["label"], row["minute"]))
+            self._counts.update_one({"_id": row["_id"]}, {"$set": {"n": n}})
+
+    def _delete(self, where: EventFilter) -> int:
+        deleted = 0
+        while True:
+            oldest = self._events.find(where.query(), {"time_us": 1}).sort("time_us", 1).limit(_DELETED_AT_A_TIME)
+            times = [row["time_us"] for row in oldest]
+            if not times:
+                return deleted
+            # By time and not by id: one range of an index, whatever ids other programs gave.
+            batch = EventFilter(where.stream, where.label, where.since_us, int(times[-1] // 1) + 1)
+            gone = self._events.delete_many(batch.query()).deleted_count
+            if not gone:
+                raise StoreUnavailable(f"the store deleted none of {len(times)} events it was told to")
+            deleted += gone
 
 
 def _update(cell: _Cell, change: dict[str, Any]) -> pymongo.UpdateOne:

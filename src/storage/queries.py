@@ -6,8 +6,9 @@ needs no offset: page 2000 is as fast as page 1.
 
 from __future__ import annotations
 
+import logging
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,36 +16,16 @@ import pymongo
 from pymongo.collection import Collection
 from pymongo.database import Database
 
-from storage.events import US_PER_MINUTE, Document, Event, from_document
+from storage.events import Document, Event, from_document
+from storage.filters import EventFilter
 from storage.mongo import COUNTS, EVENTS, store_errors
 
+__all__ = ["MAX_PAGE", "EventFilter", "EventQueries", "Page"]
+
+_log = logging.getLogger(__name__)
+
 MAX_PAGE = 500
-
-
-@dataclass(frozen=True, slots=True)
-class EventFilter:
-    """Which events; None means any.
-
-    Attributes:
-        stream: name of the stream.
-        label: what was seen.
-        since_us: capture time at or after, microseconds since 1970 UTC.
-        until_us: capture time before.
-    """
-
-    stream: str | None = None
-    label: str | None = None
-    since_us: int | None = None
-    until_us: int | None = None
-
-    def query(self, before_us: int | None = None) -> Document:
-        """The filter in MongoDB's terms, from plain typed values only."""
-        query: Document = {k: v for k, v in (("stream", self.stream), ("label", self.label)) if v is not None}
-        ends = [end for end in (self.until_us, before_us) if end is not None]
-        time_range = {"$gte": self.since_us} if self.since_us is not None else {}
-        if ends:
-            time_range["$lt"] = min(ends)
-        return query | ({"time_us": time_range} if time_range else {})
+_ROWS_AT_A_TIME = 200  # of documents(): with crops of 20 kB about 4 MB
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,15 +46,25 @@ class EventQueries:
     def page(self, where: EventFilter, limit: int = 50, cursor: int | None = None) -> Page:
         """About ``limit`` events without their crops, newest first, older than the cursor.
 
-        All events of one capture time stand on one page, so a page can be a few longer than the limit.
+        All events of one capture time stand on one page, so a page can be longer than the limit. A document that
+        is no event is left out and logged, so a page can be shorter, too.
+
+        Args:
+            where: which events.
+            limit: 1 to ``MAX_PAGE``; a number outside counts as the nearer end.
+            cursor: of the page before, or None for the first page.
         """
         documents, cursor = self._page(where, limit, cursor, {"crop": 0})
-        return Page([from_document(document) for document in documents], cursor)
+        return Page(list(_events_among(documents)), cursor)
 
     def get(self, event_id: str) -> Event | None:
-        """The event with its crop, or None."""
+        """The event with its crop, or None.
+
+        Raises:
+            ValueError: the document of this id is no event.
+        """
         with store_errors("reading an event"):
-            document = self._events.find_one({"_id": event_id})
+            document = self._events.find_one({"_id": {"$eq": event_id}})
         return from_document(document) if document else None
 
     def documents(self, where: EventFilter, limit: int | None = None, crops: bool = True) -> Iterator[Document]:
@@ -82,11 +73,21 @@ class EventQueries:
         cursor: int | None = None
         left = limit
         while left is None or left > 0:
-            page, cursor = self._page(where, 200, cursor, projection)
+            rows = _ROWS_AT_A_TIME if left is None else min(left, _ROWS_AT_A_TIME)
+            page, cursor = self._page(where, rows, cursor, projection)
             yield from page[:left]
             if cursor is None:
                 return
             left = None if left is None else left - len(page)
+
+    def untimed(self, limit: int) -> list[Any]:
+        """Ids of documents, at most so many, that no list shows since their ``time_us`` is no number."""
+        with store_errors("reading events"):
+            return [
+                document["_id"]
+                for kind in ({"$eq": None}, {"$gte": ""})  # null or not there; text
+                for document in self._events.find({"time_us": kind}, {"_id": 1}).limit(limit)
+            ][:limit]
 
     def counts(self, where: EventFilter) -> dict[str, int]:
         """Events of each label, most first.
@@ -95,22 +96,11 @@ class EventQueries:
         from the events themselves.
         """
         totals: Counter[str] = Counter()
-        first, last = _whole_minutes(where)
         with store_errors("counting events"):
-            for start_us, end_us in _cut_ends(where, first, last):
-                edge = EventFilter(where.stream, where.label, start_us, end_us)
-                totals.update(row["label"] for row in self._events.find(edge.query(), {"label": 1, "_id": 0}))
-            match = EventFilter(where.stream, where.label).query()
-            minutes = {"$gte": first} if first is not None else {}
-            if last is not None:
-                minutes["$lt"] = last
-            pipeline: list[dict[str, Any]] = [
-                {"$match": match | ({"minute": minutes} if minutes else {})},
-                {"$group": {"_id": "$label", "n": {"$sum": "$n"}}},
-            ]
-            for row in self._counts.aggregate(pipeline):
-                totals[row["_id"]] += row["n"]
-        return {label: n for label, n in totals.most_common() if n}
+            for edge in where.cut_ends():
+                totals.update(_totals(self._events, edge.query(), 1))
+            totals.update(_totals(self._counts, where.minutes_query(), "$n"))
+        return {label: n for label, n in sorted(totals.items(), key=lambda row: (-row[1], row[0])) if n}
 
     def _page(
         self, where: EventFilter, limit: int, cursor: int | None, projection: dict[str, int] | None
@@ -120,32 +110,34 @@ class EventQueries:
             rows = self._newest(where.query(cursor), projection, limit + 1)
             if len(rows) <= limit:
                 return rows, None
-            last_us = rows[limit - 1]["time_us"]
-            if rows[limit]["time_us"] != last_us:
+            last_us = _time_us(rows[limit - 1])
+            if _time_us(rows[limit]) != last_us:
                 return rows[:limit], last_us
             # The limit falls inside one capture time: take all of it.
-            whole = [row for row in rows if row["time_us"] > last_us]
+            whole = [row for row in rows if _time_us(row) > last_us]
             same = EventFilter(where.stream, where.label, last_us, last_us + 1)
             return whole + self._newest(same.query(), projection, 0), last_us
 
     def _newest(self, query: Document, projection: dict[str, int] | None, limit: int) -> list[Document]:
-        return list(self._events.find(query, projection).sort("time_us", pymongo.DESCENDING).limit(limit))
+        rows = list(self._events.find(query, projection).sort("time_us", pymongo.DESCENDING).limit(limit))
+        # A store is free in the order of equal times; we are not, or two looks at one page would differ.
+        return sorted(rows, key=lambda row: (-row["time_us"], str(row["_id"])))
 
 
-def _whole_minutes(where: EventFilter) -> tuple[int | None, int | None]:
-    """First whole minute of the period, and the first one after it; None where it is open."""
-    first = None if where.since_us is None else -(-where.since_us // US_PER_MINUTE)
-    last = None if where.until_us is None else where.until_us // US_PER_MINUTE
-    return first, last
+def _events_among(documents: Iterable[Document]) -> Iterator[Event]:
+    for document in documents:
+        try:
+            yield from_document(document)
+        except ValueError as error:
+            _log.warning("left out of a list: %s", error)
 
 
-def _cut_ends(where: EventFilter, first: int | None, last: int | None) -> Iterator[tuple[int, int]]:
-    """The parts of the period, as [start, end) in microseconds, that are no whole minutes."""
-    since_us, until_us = where.since_us, where.until_us
-    if since_us is not None and until_us is not None and first is not None and last is not None and first > last:
-        yield since_us, until_us  # all of it inside one minute
-        return
-    if since_us is not None and first is not None and since_us < first * US_PER_MINUTE:
-        yield since_us, first * US_PER_MINUTE
-    if until_us is not None and last is not None and last * US_PER_MINUTE < until_us:
-        yield last * US_PER_MINUTE, until_us
+def _time_us(row: Document) -> int:
+    """Capture time in whole microseconds: another program may have stored a fraction."""
+    return int(row["time_us"] // 1)
+
+
+def _totals(collection: Collection[Document], match: Document, each: int | str) -> dict[str, int]:
+    """Sum of ``each``, a number or a field, by label."""
+    stages: list[Document] = [{"$match": match}, {"$group": {"_id": "$label", "n": {"$sum": each}}}]
+    return {row["_id"]: int(row["n"]) for row in collection.aggregate(stages) if isinstance(row["_id"], str)}

@@ -13,18 +13,14 @@ def protect(app: Flask, user: str, password: str) -> None:
     """Ask for user and password on every address of the application, those of later blueprints too."""
     auth = HTTPBasicAuth(realm="Framewatch")
 
-    @auth.verify_password
     def known(given_user: str, given_password: str) -> str | None:
         # Both are compared, in constant time, so that neither can be guessed a letter at a time.
         same_user = hmac.compare_digest(given_user.encode(), user.encode())
         same_password = hmac.compare_digest(given_password.encode(), password.encode())
         return user if same_user and same_password else None
 
-    @auth.login_required
-    def let_in() -> None:
+    def let_in() -> ResponseReturnValue | None:
         return None
 
-    @app.before_request
-    def check() -> ResponseReturnValue | None:
-        answer: ResponseReturnValue | None = let_in()
-        return answer
+    auth.verify_password(known)
+    app.before_request(auth.login_required(let_in))

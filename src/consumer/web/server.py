@@ -21,6 +21,14 @@ _OTHER_THREADS: Final = 16  # for short answers while every viewer's place is ta
 _SEND_BUFFER_BYTES: Final = 64 * 1024  # about one frame: what waits in it is old when it arrives
 
 
+class _Server(wsgi.Server):
+    """cheroot's server, writing to our log."""
+
+    def error_log(self, msg: str = "", level: int = logging.INFO, traceback: bool = False) -> None:
+        """Log what cheroot says. Viewers that leave in mid-answer are everyday: not worth a line."""
+        _log.log(logging.DEBUG if level <= logging.INFO else level, "%s", msg.strip(), exc_info=traceback)
+
+
 class WebServer:
     """The application on a port, from ``start`` to ``stop``."""
 
@@ -30,7 +38,7 @@ class WebServer:
         Raises:
             ServiceError: the port is taken or may not be used.
         """
-        self._server = wsgi.Server(
+        self._server = _Server(
             (host, port),
             app,
             numthreads=max_viewers + _OTHER_THREADS,
@@ -39,7 +47,6 @@ class WebServer:
             shutdown_timeout=2,
             request_queue_size=128,
         )
-        self._server.error_log = _log_error
         self._server.max_request_header_size = 64 * 1024
         self._server.max_request_body_size = 1024 * 1024
         try:
@@ -100,8 +107,3 @@ def _holder(port: int) -> str | None:
     except psutil.Error:
         pass
     return None
-
-
-def _log_error(message: str = "", level: int = logging.ERROR, traceback: bool = False) -> None:
-    # Viewers that leave in mid-answer are everyday: not worth a traceback in the log.
-    _log.log(logging.DEBUG if level <= logging.INFO else level, "%s", message.strip(), exc_info=traceback)
