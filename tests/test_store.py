@@ -19,6 +19,7 @@ from itertools import pairwise, product
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from pymongo.database import Database
 
@@ -87,7 +88,9 @@ class Both:
 @pytest.fixture(scope="module")
 def both(endpoints: Endpoints) -> Iterator[Both]:
     dice = random.Random(27017)
-    times = [T0 + dice.randrange(5 * MINUTE) for _ in range(60)] + [T0 + k * MINUTE for k in range(6)]
+    times = [T0 + dice.randrange(5 * MINUTE) for _ in range(60)] + [
+        T0 + k * MINUTE + d for k in range(6) for d in (-1, 0, 1)
+    ]
     some = [
         event(
             stream=dice.choice(STREAMS),
@@ -121,6 +124,8 @@ PERIODS: dict[str, tuple[int | None, int | None]] = {
     "until": (None, T0 + 2 * MINUTE - 1),
     "one microsecond": (T0 + MINUTE, T0 + MINUTE + 1),
     "across one edge": (T0 + MINUTE - 20_000_000, T0 + MINUTE + 20_000_000),
+    "a microsecond more than whole": (T0 + MINUTE - 1, T0 + 3 * MINUTE + 1),
+    "a microsecond less than whole": (T0 + MINUTE + 1, T0 + 3 * MINUTE - 1),
     "nothing": (T0 + MINUTE, T0 + MINUTE),
     "turned round": (T0 + 4 * MINUTE, T0 + MINUTE),
     "before all": (0, T0),
@@ -250,6 +255,13 @@ def test_a_batch_that_is_partly_known_adds_the_rest(store: EventStore, queries: 
 def test_one_id_twice_in_a_batch_is_one_event(store: EventStore, queries: EventQueries) -> None:
     assert store.add([event(), event(frame=1), event()]) == Stored(2, 1)
     assert queries.counts(EventFilter()) == {"face": 2}
+
+
+def test_numbers_of_a_classifier_are_stored_whatever_their_type(store: EventStore, queries: EventQueries) -> None:
+    half, box = np.float32(0.5), np.array([1, 2, 3, 4], np.int32)
+    made = event(confidence=half, scores=(("face", half),), landmarks=((half, half),), boundingbox=tuple(box))
+    store.add([made])
+    assert queries.get(made.id) == made
 
 
 def test_setting_up_again_changes_nothing(store: EventStore, database: Database[Document]) -> None:

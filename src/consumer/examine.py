@@ -73,17 +73,21 @@ def examine(batch: Sequence[Received], classifier: Classifier) -> list[Outcome]:
         started = time.perf_counter()
         try:
             found = classifier.classify([image for _, _, image in frames])
+            if len(found) != len(frames):
+                raise ValueError(f"{len(found)} answers for {len(frames)} pictures")
         except Exception as error:  # a classifier may fail in any way on one picture; the stream goes on
             found = None
             failure = f"{type(error).__name__}: {error}"
         detect_s = (time.perf_counter() - started) / len(frames)
         for k, (position, frame, image) in enumerate(frames):
             received = batch[position]
-            outcomes[position] = (
-                Rejected(received, "classifier", failure)
-                if found is None
-                else _seen(received, frame, image, found[k], classifier.model, detect_s)
-            )
+            if found is None:
+                outcomes[position] = Rejected(received, "classifier", failure)
+                continue
+            try:
+                outcomes[position] = _seen(received, frame, image, found[k], classifier.model, detect_s)
+            except ValueError as error:  # a label or box that no event can have
+                outcomes[position] = Rejected(received, "classifier", str(error))
     return [outcome for outcome in outcomes if outcome is not None]
 
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import logging
+import math
 import threading
+import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from typing import Any, Final
 
-from confluent_kafka import KafkaException, TopicPartition
+from confluent_kafka import KafkaError, KafkaException, TopicPartition
 from confluent_kafka.admin import AdminClient, OffsetSpec
 
 from consumer.stats import Stats
@@ -17,7 +19,10 @@ from consumer.writer import Place
 _log = logging.getLogger(__name__)
 
 _EVERY_S: Final = 1.0
+# Errors of the client that a broker's answer is behind, such as that a topic was deleted; the broker's own are over 0.
+_ANSWERS: Final = (KafkaError._UNKNOWN_TOPIC, KafkaError._UNKNOWN_PARTITION)
 _ANSWER_S: Final = 1.5
+_FRESH_S: Final = 3.5
 _LATEST: Final[OffsetSpec] = OffsetSpec.latest()  # type: ignore[no-untyped-call]  # the client's own gap
 
 
@@ -69,8 +74,8 @@ class HealthMonitor:
         self._positions = positions
         self._stats = stats
         self._viewers = viewers
-        self._broker = False
-        self._store = False
+        self._broker_seen_s = -math.inf
+        self._store_seen_s = -math.inf
         self._lag: int | None = None
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="health", daemon=True)
@@ -78,11 +83,14 @@ class HealthMonitor:
 
     def health(self) -> Health:
         """The health as last seen."""
+        # By the last answer: a question that nobody answers may itself take long.
+        since_s = time.monotonic() - _FRESH_S
+        broker, store = self._broker_seen_s > since_s, self._store_seen_s > since_s
         return Health(
-            status="healthy" if self._broker and self._store else "unhealthy",
-            broker="up" if self._broker else "down",
-            store="up" if self._store else "down",
-            lag=self._lag,
+            status="healthy" if broker and store else "unhealthy",
+            broker="up" if broker else "down",
+            store="up" if store else "down",
+            lag=self._lag if broker else None,
             frames_per_second=round(self._stats.frames_per_second(), 1),
             **self._stats.medians_ms(),
             viewers=self._viewers(),
@@ -98,10 +106,15 @@ class HealthMonitor:
         while not self._stop.is_set():
             try:
                 self._lag = self._measure_lag()
-                self._broker = True
-            except KafkaException:
-                self._broker, self._lag = False, None
-            self._store = self._ping_store()
+                self._broker_seen_s = time.monotonic()
+            except KafkaException as error:
+                self._lag = None
+                if error.args[0].code() in _ANSWERS or error.args[0].code() > 0:
+                    self._broker_seen_s = time.monotonic()
+            except TimeoutError as error:
+                _log.debug("no answer from Kafka: %s", error)
+            if self._ping_store():
+                self._store_seen_s = time.monotonic()
             self._stop.wait(_EVERY_S)
 
     def _measure_lag(self) -> int:
@@ -109,6 +122,7 @@ class HealthMonitor:
 
         Raises:
             KafkaException: no broker answered.
+            TimeoutError: nor did the client itself in time.
         """
         positions = self._positions()
         if not positions:
@@ -117,4 +131,6 @@ class HealthMonitor:
         asked = {TopicPartition(topic, partition): _LATEST for topic, partition in positions}
         futures = self._admin.list_offsets(asked, request_timeout=_ANSWER_S)
         ends = {(tp.topic, tp.partition): future.result(_ANSWER_S + 1).offset for tp, future in futures.items()}
+        if any(end < 0 for end in ends.values()):  # what the client gives when a broker does not answer
+            raise TimeoutError("no offsets")
         return sum(max(0, end - positions[place]) for place, end in ends.items())

@@ -68,6 +68,8 @@ class Child:
             ServiceError: it cannot be started.
         """
         end_left_behind(self._record)
+        if self._process is not None:
+            self._process.wait()  # it is dead: let the system forget it
         for path in self.leftovers:
             path.unlink(missing_ok=True)
         if self.log.exists() and self.log.stat().st_size > _MAX_LOG_BYTES:

@@ -94,7 +94,10 @@ def _is_storable(text: str) -> bool:
 
 
 def to_document(event: Event) -> Document:
-    """The event as stored. ``timestamp`` is for people; ranges, order and paging go by ``time_us``."""
+    """The event as stored. ``timestamp`` is for people; ranges, order and paging go by ``time_us``.
+
+    Numbers become Python's own: BSON takes no other library's, and classifiers give them.
+    """
     return {
         "_id": event.id,
         "stream": event.stream,
@@ -103,10 +106,10 @@ def to_document(event: Event) -> Document:
         "timestamp": event.timestamp,
         "time_us": event.time_us,
         "label": event.label,
-        "confidence": event.confidence,
-        "scores": [{"label": label, "score": score} for label, score in event.scores],
-        "boundingbox": list(event.boundingbox) if event.boundingbox else None,
-        "landmarks": [list(point) for point in event.landmarks] or None,
+        "confidence": float(event.confidence),
+        "scores": [{"label": label, "score": float(score)} for label, score in event.scores],
+        "boundingbox": [int(side) for side in event.boundingbox] if event.boundingbox else None,
+        "landmarks": [[float(at) for at in point] for point in event.landmarks] or None,
         "model": event.model,
         "partition": event.partition,
         "offset": event.offset,

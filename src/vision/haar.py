@@ -40,7 +40,7 @@ MAX_PROPOSALS: Final = 128  # busy photos have about 30
 VERIFY_SIZE: Final = 60.0  # px; above twice the window OpenCV steps by single pixels
 VERIFY_TOLERANCE: Final = 1.3  # a face may be this much smaller or larger than proposed
 VERIFY_MARGIN: Final = 0.25  # context around a proposal, in widths
-VERIFY_FACTOR: Final = 1.15
+VERIFY_FACTOR: Final = 1.1
 SECOND_BELOW: Final = 8  # hits of alt2 that need no second opinion
 SETTLED: Final = 10  # support from which other proposals inside a face are passed over
 OVERLAP: Final = 0.35  # shared part of the smaller box from which two boxes are the same face
@@ -80,7 +80,7 @@ class HaarFaceDetector:
     """Finds upright frontal faces. Not for two threads at once: one instance for each thread."""
 
     def __init__(
-        self, min_size: int = 30, min_support: int = 6, max_pixels: int = 1920 * 1080, *, thorough: bool = False
+        self, min_size: int = 30, min_support: int = 8, max_pixels: int = 1920 * 1080, *, thorough: bool = False
     ) -> None:
         """`min_size`: least width of a face in px. `min_support`: fewer hits are no face (2 or more).
 

@@ -11,6 +11,7 @@ from flask import Blueprint, Response, abort, jsonify
 from consumer.live import BOUNDARY, OPENING, LiveHub, TooManyViewers
 
 _REPEAT_S: Final = 1.0
+_MAX_WAITS: Final = 600  # then the answer ends, and a page that is still there asks again
 _NEVER_CACHED: Final = {"Cache-Control": "no-store, no-transform", "X-Accel-Buffering": "no"}
 
 
@@ -66,7 +67,8 @@ def _parts(hub: LiveHub, stream: str | None) -> Iterator[bytes]:
     yield OPENING
     seen, last = 0, b""
     shown: str | None = stream
-    while not hub.closed:
+    waits = 0
+    while not hub.closed and waits < _MAX_WAITS:
         if stream is None:
             shown = _still_or_another(hub, shown)
         frame = hub.wait_newer(shown, seen, _REPEAT_S)
@@ -74,6 +76,10 @@ def _parts(hub: LiveHub, stream: str | None) -> Iterator[bytes]:
             seen, last = frame.sequence, frame.part
         if last:
             yield last
+        else:
+            # Nothing to show yet. A line among the first part's headers harms no reader, and shows whether one is left.
+            waits += 1
+            yield f"X-Waiting: {waits}\r\n".encode()
 
 
 def _still_or_another(hub: LiveHub, shown: str | None) -> str | None:

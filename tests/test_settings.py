@@ -1,0 +1,302 @@
+"""Settings come from options and variables alike; what is wrong with them is said in one line, without secrets."""
+
+from __future__ import annotations
+
+import os
+import socket
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+from annotated_types import Ge, Gt
+from pydantic import SecretStr
+
+from conftest import REPOSITORY, SAMPLE
+from errors import SettingError
+from settings import Settings, environment_name, load_settings, misspelt
+
+SECRET_FIELDS = [name for name, field in Settings.model_fields.items() if "SecretStr" in str(field.annotation)]
+SECRET_FIELDS += ["kafka_options"]  # sasl.password stands in them
+EXAMPLES = {"kafka_options": '{"security.protocol": "SSL"}', "mongodb_uri": "mongodb://else:27017"}
+
+
+@pytest.fixture(autouse=True)
+def clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No setting but those of the test."""
+    for name in os.environ:
+        if name.startswith("FRAMEWATCH_") or name in {"KAFKA_BOOTSTRAP_SERVERS", "MONGODB_URI"}:
+            monkeypatch.delenv(name)
+
+
+def example_of(field: str) -> str:
+    """A value that the field takes and that is not its default, as text."""
+    if field in EXAMPLES:
+        return EXAMPLES[field]
+    about = Settings.model_fields[field]
+    kind = str(about.annotation)
+    if about.annotation is bool:
+        return str(not about.default).lower()
+    if "int" in kind or "float" in kind:
+        least = next(
+            (bound.ge if isinstance(bound, Ge) else 1 for bound in about.metadata if isinstance(bound, Ge | Gt)), 1
+        )
+        return str(least) if least != about.get_default(call_default_factory=True) else f"{int(str(least)) + 1}"
+    return "/elsewhere" if "Path" in kind else "something-else"
+
+
+def plain(value: Any) -> Any:
+    return value.get_secret_value() if isinstance(value, SecretStr) else value
+
+
+def complaint(**options: Any) -> str:
+    with pytest.raises(SettingError) as error:
+        load_settings(**options)
+    said = str(error.value)
+    assert "\n" not in said
+    return said
+
+
+@pytest.mark.parametrize("field", Settings.model_fields)
+def test_every_setting_can_be_set_by_its_variable(field: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    before = plain(getattr(load_settings(), field))
+    monkeypatch.setenv(environment_name(field), example_of(field))
+    after = plain(getattr(load_settings(), field))
+    assert after != before
+    assert after == {"security.protocol": "SSL"} or str(after).lower().removesuffix(".0") == example_of(field)
+
+
+@pytest.mark.parametrize("field", Settings.model_fields)
+def test_every_setting_says_what_it_is_for(field: str) -> None:
+    assert Settings.model_fields[field].description
+
+
+def test_variables_are_named_after_their_setting() -> None:
+    assert environment_name("max_side") == "FRAMEWATCH_MAX_SIDE"
+    assert environment_name("kafka_bootstrap_servers") == "KAFKA_BOOTSTRAP_SERVERS"
+    assert environment_name("mongodb_uri") == "MONGODB_URI"
+
+
+def test_an_option_wins_over_the_variable_and_one_not_given_does_not(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FRAMEWATCH_QUALITY", "50")
+    assert load_settings(quality="70").quality == 70
+    assert load_settings(quality=None).quality == 50
+
+
+@pytest.mark.parametrize(
+    ("field", "wrong", "allowed"),
+    [
+        ("quality", "0", "greater than or equal to 1"),
+        ("quality", "101", "less than or equal to 100"),
+        ("quality", "9.5", "integer"),
+        ("quality", "", "integer"),
+        ("port", "70000", "65535"),
+        ("port", "http", "integer"),
+        ("max_side", "abc", "integer"),
+        ("retention_days", "0", "greater than 0"),
+        ("retention_days", "nan", "36500"),
+        ("lanes", "0", "greater than or equal to 1"),
+        ("topic", "a/b", "letters, digits"),
+        ("topic", "", "letters, digits"),
+        ("stream", "front/door", "letters, digits"),
+        ("run", "../run", "letters, digits"),
+        ("group", "", "letters, digits"),
+        ("instance", "a:b", "letters, digits"),
+        ("database", "a.b", "A-Za-z0-9"),
+        ("database", "x" * 39, "38"),
+        ("insecure", "perhaps", "boolean"),
+    ],
+)
+def test_a_wrong_value_is_answered_with_its_name_as_typed_what_was_got_and_what_is_allowed(
+    field: str, wrong: str, allowed: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    said = complaint(**{field: wrong})
+    assert said.startswith(f"--{field.replace('_', '-')}: got {wrong!r}: ")
+    assert allowed in said
+    monkeypatch.setenv(environment_name(field), wrong)
+    said = complaint()
+    assert said.startswith(f"{environment_name(field)}: got {wrong!r}: ")
+    assert allowed in said
+
+
+def test_all_wrong_values_are_named_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FRAMEWATCH_PORT", "0")
+    said = complaint(quality="0", topic="a/b")
+    assert "--quality: got '0'" in said
+    assert "--topic: got 'a/b'" in said
+    assert "FRAMEWATCH_PORT: got '0'" in said
+
+
+@pytest.mark.parametrize(
+    ("variable", "wrong"),
+    [
+        ("FRAMEWATCH_PASSWORD", "geheim"),  # too short
+        ("FRAMEWATCH_KAFKA_OPTIONS", '{"sasl.password": "geheim"'),
+        ("FRAMEWATCH_KAFKA_OPTIONS", '["geheim"]'),
+        ("FRAMEWATCH_KAFKA_OPTIONS", '{"sasl.password": {"geheim": 1}}'),
+        ("FRAMEWATCH_KAFKA_OPTIONS", "sasl.password=geheim"),
+    ],
+)
+def test_a_wrong_secret_is_not_shown(variable: str, wrong: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(variable, wrong)
+    said = complaint()
+    assert said.startswith(f"{variable}: ")
+    assert "geheim" not in said
+
+
+@pytest.mark.parametrize("field", SECRET_FIELDS)
+def test_a_right_secret_is_not_shown_either(field: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    secret = '{"sasl.password": "geheim123"}' if field == "kafka_options" else "geheim123"
+    monkeypatch.setenv(environment_name(field), secret)
+    settings = load_settings()
+    assert "geheim" in str(plain(getattr(settings, field)))
+    assert "geheim" not in f"{settings} {settings!r}"
+
+
+def test_settings_do_not_change_after_they_were_read() -> None:
+    with pytest.raises(ValueError, match="frozen"):
+        load_settings().port = 1
+
+
+@pytest.mark.parametrize(
+    ("name", "likely"),
+    [
+        ("FRAMEWATCH_PORTT", "FRAMEWATCH_PORT"),
+        ("FRAMEWATCH_PASWORD", "FRAMEWATCH_PASSWORD"),
+        ("framewatch_max_sides", "FRAMEWATCH_MAX_SIDE"),
+        ("FRAMEWATCH_MONGODB_URI", "MONGODB_URI"),
+        ("FRAMEWATCH_KAFKA_BOOTSTRAP_SERVERS", "KAFKA_BOOTSTRAP_SERVERS"),
+    ],
+)
+def test_a_misspelt_variable_is_noted_with_the_likely_one(name: str, likely: str) -> None:
+    assert list(misspelt({name: "x"})) == [f"{name} sets nothing: is {likely} meant?"]
+
+
+def test_a_variable_like_no_other_is_noted_without_a_guess() -> None:
+    assert list(misspelt({"FRAMEWATCH_QQQQQQQQQQQQQQQQQQQQQ": "x"})) == [
+        "FRAMEWATCH_QQQQQQQQQQQQQQQQQQQQQ sets nothing"
+    ]
+
+
+def test_right_variables_and_those_of_others_are_not_noted() -> None:
+    right = {environment_name(field): "x" for field in Settings.model_fields}
+    lower = {"framewatch_port": "x", "Framewatch_Host": "x"}
+    assert list(misspelt(right | lower | {"PATH": "/bin", "KAFKA_HEAP_OPTS": "x"})) == []
+
+
+def test_a_misspelt_variable_is_logged_with_its_name_but_not_its_value(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setenv("FRAMEWATCH_PASSWROD", "geheim123")
+    load_settings()
+    assert "FRAMEWATCH_PASSWROD sets nothing: is FRAMEWATCH_PASSWORD meant?" in caplog.text
+    assert "geheim" not in caplog.text
+
+
+@dataclass(frozen=True)
+class Wrong:
+    """A command line that cannot be right, and the words its one line must have."""
+
+    arguments: Sequence[str]
+    words: Sequence[str]
+    code: int = 2
+    variables: Mapping[str, str] | None = None
+
+    def __str__(self) -> str:
+        variables = [f"{name}={value}" for name, value in (self.variables or {}).items()]
+        return " ".join([*variables, *(argument[:24] for argument in self.arguments)])
+
+
+WRONG = (
+    Wrong(["produce", str(SAMPLE), "--fps", "fast"], ["--fps", "'fast'", "native", "max"]),
+    Wrong(["produce", str(SAMPLE), "--fps", "nan"], ["--fps", "'nan'", "native", "max"]),
+    Wrong(["up", "--fps", "0"], ["--fps", "'0'", "native", "max"]),
+    Wrong(["produce", str(SAMPLE), "--quality", "0"], ["--quality", "'0'", "1"]),
+    Wrong(["consume", "--port", "70000"], ["--port", "'70000'", "65535"]),
+    Wrong(["produce", str(SAMPLE), "--max-side", "abc"], ["--max-side", "'abc'", "integer"]),
+    Wrong(["consume", "--preset", "cats"], ["--preset: ", "'cats'", "faces"]),
+    Wrong(["up"], ["FRAMEWATCH_PRESET: ", "'cats'", "faces"], variables={"FRAMEWATCH_PRESET": "cats"}),
+    Wrong(["consume", "--nonsense"], ["--nonsense", "--help"]),
+    Wrong(["nonsense"], ["nonsense", "--help"]),
+    Wrong(["produce"], ["SOURCE", "--help"]),
+    Wrong(["produce", "missing.mp4"], ["missing.mp4", "no such file"], 1),
+    Wrong(["produce", "http://hidden:geheim@[::1/x"], ["address"], 1),
+    Wrong(["produce", "9" * 30], ["9" * 30], 1),
+    Wrong(["produce", "a" * 300], ["aaa"], 1),
+    Wrong(["consume", "--host", "0.0.0.0"], ["--host", "'0.0.0.0'", "FRAMEWATCH_PASSWORD", "--insecure"]),
+    Wrong(["up"], ["FRAMEWATCH_HOST: ", "FRAMEWATCH_PASSWORD"], variables={"FRAMEWATCH_HOST": "0.0.0.0"}),
+    Wrong(["consume", "--host", "300.1.1.1", "--insecure"], ["--host", "300.1.1.1"], 1),
+    Wrong(["events", "list", "--since", "yesterdayish"], ["--since", "'yesterdayish'", "15m"]),
+    Wrong(["kafka", "nosuchtool"], ["nosuchtool", "topics"]),
+    Wrong(["services", "status"], ["FRAMEWATCH_PASSWORD"], variables={"FRAMEWATCH_PASSWORD": "geheim"}),
+    Wrong(
+        ["produce", str(SAMPLE)],
+        ["FRAMEWATCH_KAFKA_OPTIONS", "no.such"],
+        variables={"FRAMEWATCH_KAFKA_OPTIONS": '{"no.such": "option"}'},
+    ),
+    Wrong(["events", "list"], ["MONGODB_URI"], variables={"MONGODB_URI": "mongodb://hidden:geh/eim@h:x/"}),
+)
+
+
+@pytest.fixture(scope="module")
+def answers(tmp_path_factory: pytest.TempPathFactory) -> dict[str, subprocess.CompletedProcess[str]]:
+    """What each command answers, several run at a time; none of them could reach a service if it tried."""
+    home = tmp_path_factory.mktemp("home")
+    clean = {name: value for name, value in os.environ.items() if not name.startswith("FRAMEWATCH_")}
+    taken = socket.create_server(("127.0.0.1", 0))  # so that no web server could start either
+    nowhere = {
+        "FRAMEWATCH_PORT": str(taken.getsockname()[1]),
+        "KAFKA_BOOTSTRAP_SERVERS": "127.0.0.1:1",
+        "MONGODB_URI": "mongodb://127.0.0.1:1",
+    }
+
+    def run(wrong: Wrong) -> subprocess.CompletedProcess[str]:
+        variables = {"FRAMEWATCH_HOME": str(home), **nowhere, **(wrong.variables or {})}
+        command = [sys.executable, "-c", "from cli import main; main()", *wrong.arguments]
+        try:
+            return subprocess.run(
+                command,
+                env=clean | variables,
+                cwd=REPOSITORY,
+                capture_output=True,
+                text=True,
+                timeout=10,
+                check=False,
+            )
+        except subprocess.TimeoutExpired as expired:
+            said = (expired.stderr or b"").decode()
+            return subprocess.CompletedProcess(command, -1, "", f"{said}ran for {expired.timeout} s")
+
+    with taken, ThreadPoolExecutor(4) as pool:
+        return dict(zip(map(str, WRONG), pool.map(run, WRONG), strict=True))
+
+
+@pytest.mark.parametrize("wrong", WRONG, ids=str)
+def test_a_wrong_command_line_is_answered_with_one_line_that_says_what_is_wrong(
+    wrong: Wrong, answers: dict[str, subprocess.CompletedProcess[str]]
+) -> None:
+    answer = answers[str(wrong)]
+    assert answer.stderr.startswith("framewatch: "), answer.stderr
+    assert answer.stderr.count("\n") == 1, answer.stderr
+    assert answer.returncode == wrong.code
+    assert answer.stdout == ""
+    assert all(word in answer.stderr for word in wrong.words), answer.stderr
+    assert "geheim" not in answer.stderr
+
+
+def test_without_a_command_the_help_is_shown_in_its_own_lines(tmp_path: Path) -> None:
+    answer = subprocess.run(
+        [sys.executable, "-c", "from cli import main; main()"],
+        env={**os.environ, "FRAMEWATCH_HOME": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        timeout=20,
+        check=False,
+    )
+    said = answer.stdout + answer.stderr
+    assert answer.returncode == 2
+    assert any(line.split()[:1] == ["produce"] for line in said.splitlines())
