@@ -15,8 +15,8 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import platformdirs
-from pydantic import AfterValidator, Field, SecretStr, ValidationError
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic import AfterValidator, Field, PrivateAttr, SecretStr, ValidationError
+from pydantic_settings import BaseSettings, SettingsConfigDict, SettingsError
 
 from errors import SettingError
 from stream.names import DEFAULT_TOPIC, checked_stream_name, checked_topic_name
@@ -47,7 +47,11 @@ class Settings(BaseSettings):
     """What a run of Framewatch is told from outside."""
 
     model_config = SettingsConfigDict(
-        env_prefix=PREFIX, frozen=True, extra="forbid", validate_by_name=True, validate_by_alias=True
+        env_prefix=PREFIX,
+        frozen=True,
+        extra="forbid",
+        validate_by_name=True,
+        validate_by_alias=True,
     )
 
     home: Path = Field(
@@ -61,15 +65,18 @@ class Settings(BaseSettings):
 
     kafka_bootstrap_servers: str | None = Field(
         default=None,
+        min_length=1,
         validation_alias="KAFKA_BOOTSTRAP_SERVERS",
         description="Kafka to use instead of the embedded one, host:port[,host:port…]",
     )
     kafka_options: dict[str, str] = Field(
         default_factory=dict,
+        repr=False,  # passwords stand in it
         description='librdkafka options for every client, as JSON: {"security.protocol": "SASL_SSL", …}',
     )
     mongodb_uri: SecretStr | None = Field(
         default=None,
+        min_length=1,  # an empty one must not silently mean the embedded store
         validation_alias="MONGODB_URI",
         description="MongoDB to use instead of the embedded store, mongodb://…",
     )
@@ -110,6 +117,12 @@ class Settings(BaseSettings):
     insecure: bool = Field(default=False, description="listen on any address without a password")
     max_viewers: int = Field(default=128, ge=1, le=1000, description="live viewers at a time; one more gets a 503")
 
+    _options: frozenset[str] = PrivateAttr(default=frozenset())
+
+    def named(self, field: str) -> str:
+        """The setting's name as the person wrote it: its option, else its variable."""
+        return option_name(field) if field in self._options else environment_name(field)
+
     def is_loopback(self) -> bool:
         """Whether only this machine can reach the web server."""
         return self.host in LOOPBACK_HOSTS
@@ -125,9 +138,20 @@ def load_settings(**overrides: Any) -> Settings:
     for line in misspelt(os.environ):
         _log.warning(line)
     try:
-        return Settings(**given)
+        settings = Settings(**given)
     except ValidationError as error:
         raise SettingError("; ".join(_complaints(error, given))) from None
+    except SettingsError:  # of the one setting that is JSON
+        raise SettingError(
+            f'{environment_name("kafka_options")}: got a value not shown here: not JSON such as {{"name": "value"}}'
+        ) from None
+    settings._options = frozenset(given)
+    return settings
+
+
+def option_name(field: str) -> str:
+    """Name of the option that sets the given field."""
+    return f"--{field.replace('_', '-')}"
 
 
 def environment_name(field: str) -> str:
@@ -141,7 +165,8 @@ def misspelt(environment: Mapping[str, str]) -> Iterator[str]:
     known = {environment_name(field) for field in Settings.model_fields}
     for name in sorted(environment):
         if name.upper().startswith(PREFIX) and name.upper() not in known:
-            near = difflib.get_close_matches(name.upper(), known, n=1)
+            bare = name.upper().removeprefix(PREFIX)
+            near = [bare] if bare in known else difflib.get_close_matches(name.upper(), known, n=1)
             yield f"{name} sets nothing" + (f": is {near[0]} meant?" if near else "")
 
 
@@ -151,8 +176,8 @@ def _complaints(error: ValidationError, given: Mapping[str, Any]) -> Iterator[st
     for problem in error.errors():
         key = str(problem["loc"][0]) if problem["loc"] else "settings"
         field = by_alias.get(key, key)
-        name = f"--{field.replace('_', '-')}" if field in given else by_alias and environment_name(field)
-        secret = "SecretStr" in str(Settings.model_fields[field].annotation)
+        name = option_name(field) if field in given else environment_name(field)
+        secret = field == "kafka_options" or "SecretStr" in str(Settings.model_fields[field].annotation)
         got = "a value not shown here" if secret else repr(problem["input"])
         text = problem["msg"].removeprefix("Value error, ")
         yield f"{name}: got {got}: {text[:1].lower()}{text[1:]}"

@@ -35,7 +35,7 @@ MAKE_STORE_CLIENTS = {"storage/mongo.py"}
 # Where the environment is used otherwise than read for a setting: handed on to children, and set for OpenCV.
 ENVIRONMENT = {
     "services/process.py": {"env={**os.environ, **self.env}"},
-    "producer/sources.py": {
+    "producer/capture.py": {
         "os.environ.setdefault('OPENCV_FFMPEG_LOGLEVEL', '-8')",
         "os.environ['OPENCV_FFMPEG_CAPTURE_OPTIONS'] = protocols",
     },

@@ -72,7 +72,7 @@ def run_worker(
     stats = Stats()
     hub = LiveHub(settings.max_viewers)
     images = ImageFolder(settings.save_images) if settings.save_images else None
-    make_classifier(settings.preset)  # a wrong name is known before anything is started
+    check_preset(settings)
     worker: Worker | None = None  # made once the broker answers; the health page is there before
     monitor = HealthMonitor(
         AdminClient(admin_config(where.kafka, options)),
@@ -116,6 +116,14 @@ def check_host(settings: Settings) -> None:
     """Refuse what would show people's pictures to a network without a password."""
     if not (settings.is_loopback() or settings.password or settings.insecure):
         raise SettingError(
-            f"--host: got {settings.host!r}, which others can reach: set a password by FRAMEWATCH_PASSWORD, "
-            "or say --insecure"
+            f"{settings.named('host')}: got {settings.host!r}, which others can reach: "
+            "set a password by FRAMEWATCH_PASSWORD, or say --insecure"
         )
+
+
+def check_preset(settings: Settings) -> None:
+    """Know a wrong name before anything is started."""
+    try:
+        make_classifier(settings.preset)
+    except SettingError as error:
+        raise SettingError(f"{settings.named('preset')}: {error}") from None

@@ -5,14 +5,13 @@ from __future__ import annotations
 import click
 from rich.console import Console
 
-from cli.consume import check_host
+from cli.consume import check_host, check_preset
 from cli.options import with_settings
 from cli.produce import FPS
 from consumer.web.server import check_port
 from producer.pace import NATIVE
 from settings import Settings
 from stack import SourcePlan, Stack, stop_on_signals
-from vision.presets import make_classifier
 
 
 @click.command()
@@ -28,7 +27,7 @@ from vision.presets import make_classifier
 def up(sources: tuple[str, ...], fps: str | float, loop: bool, settings: Settings) -> None:
     """Start Kafka, the store and a consumer, and send SOURCEs through them until Ctrl-C."""
     check_host(settings)
-    make_classifier(settings.preset)
+    check_preset(settings)
     check_port(settings.host, settings.port)
     options = [
         "--fps",

@@ -7,26 +7,22 @@ last readable picture, so whoever reads it has sent what could be read.
 from __future__ import annotations
 
 import logging
-import os
 import re
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, unquote, urlsplit
 
 import cv2
 import numpy as np
 
 from errors import SourceError
+from producer.capture import DEFAULT_FPS, FILE_PROTOCOLS, NETWORK_PROTOCOLS, fps_of, next_image, open_capture
 from vision.types import Image
 
 _log = logging.getLogger(__name__)
-
-# FFmpeg and OpenCV write to the console what our own messages say better, addresses with passwords among it.
-os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
-cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
 
 PICTURES: Final = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff"})
 VIDEOS: Final = frozenset(
@@ -34,13 +30,12 @@ VIDEOS: Final = frozenset(
 )
 SCHEMES: Final = ("rtsp", "rtsps", "http", "https")
 
-_DEFAULT_FPS: Final = 25.0
 _OPEN_TRIES: Final = 3
 _FIRST_WAIT_S: Final = 0.5
 _LONGEST_WAIT_S: Final = 10.0
-# What FFmpeg may open besides the thing named: a file that lists addresses must not make us call them.
-_FILE_PROTOCOLS: Final = "protocol_whitelist;file"
-_NETWORK_PROTOCOLS: Final = "protocol_whitelist;rtsp,rtsps,rtp,srtp,udp,tcp,tls,http,https,crypto,httpproxy"
+_LARGEST_INDEX: Final = 9999
+_MISSES: Final = 64  # unreadable frames in a row after which a video is at its end
+_GUESSED: Final = frozenset({".mkv", ".webm", ".ts", ".mpg", ".mpeg"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,11 +70,17 @@ def open_source(text: str, sleep: Callable[[float], object]) -> Source:
     if "://" in text:
         return _address(text, sleep)
     if text.isdecimal():
+        if len(text) > 4:
+            raise SourceError(f"{text[:40]}: a webcam's index is 0 to {_LARGEST_INDEX}")
         return _live(f"webcam {text}", int(text), sleep)
     path = Path(text)
-    if path.is_dir():
+    try:
+        there, is_folder = path.exists(), path.is_dir()
+    except OSError as error:
+        raise SourceError(f"{text}: {error.strerror}") from None
+    if is_folder:
         return _folder(path)
-    if not path.exists():
+    if not there:
         raise SourceError(f"{text}: no such file or folder, nor a webcam's index, nor an rtsp:// or http:// address")
     if path.suffix.lower() in PICTURES:
         return Source(path.name, live=False, fps=None, count=1, read=lambda: iter([_picture(path)]))
@@ -99,23 +100,33 @@ def without_credentials(address: str) -> str:
 def _video(path: Path) -> Source:
     if path.stat().st_size == 0:
         raise SourceError(f"{path}: the file is empty")
-    with _capture(str(path), str(path), _FILE_PROTOCOLS) as capture:
-        fps, count = _fps(capture), int(capture.get(cv2.CAP_PROP_FRAME_COUNT))
+    with open_capture(str(path), str(path), FILE_PROTOCOLS) as capture:
+        fps, count = fps_of(capture), int(capture.get(cv2.CAP_PROP_FRAME_COUNT))
     expected = count if count > 0 else None
     return Source(path.name, live=False, fps=fps, count=expected, read=lambda: _video_frames(path, expected))
 
 
 def _video_frames(path: Path, expected: int | None) -> Iterator[Image]:
-    with _capture(str(path), str(path), _FILE_PROTOCOLS) as capture:
-        read = 0
-        while (image := _next(capture)) is not None:
-            read += 1
+    exact = path.suffix.lower() not in _GUESSED
+    return _counted(str(path), str(path), FILE_PROTOCOLS, expected, exact)
+
+
+def _counted(device: str, name: str, protocols: str, expected: int | None, exact: bool) -> Iterator[Image]:
+    """All readable frames of what has an end, then an error when they are fewer than there should be."""
+    with open_capture(device, name, protocols) as capture:
+        read = misses = 0
+        # One unreadable packet is not the end: OpenCV says False for it and goes on when asked again.
+        while misses <= (_MISSES if expected else 0):
+            if (image := next_image(capture)) is None:
+                misses += 1
+                continue
+            read, misses = read + 1, 0
             yield image
     if read == 0:
-        raise SourceError(f"{path}: a video without a single readable frame")
+        raise SourceError(f"{name}: a video without a single readable frame")
     # Containers that keep no index guess the count from the duration, so the last few may not exist.
-    if expected and read < 0.95 * expected - 2:
-        raise SourceError(f"{path}: cut off or damaged: {read} of about {expected} frames could be read")
+    if expected and read < (expected - 2 if exact else 0.95 * expected - 2):
+        raise SourceError(f"{name}: cut off or damaged: {read} of about {expected} frames could be read")
 
 
 def _folder(folder: Path) -> Source:
@@ -128,10 +139,19 @@ def _folder(folder: Path) -> Source:
     return Source(
         folder.resolve().name,
         live=False,
-        fps=None if only_pictures else _DEFAULT_FPS,
+        fps=None if only_pictures else _fps_of(files),
         count=len(files) if only_pictures else None,
         read=lambda: _folder_frames(folder, files),
     )
+
+
+def _fps_of(files: list[Path]) -> float:
+    """Frames a second of the first video that can be opened."""
+    for file in files:
+        if file.suffix.lower() in VIDEOS:
+            with suppress(SourceError):
+                return _video(file).fps or DEFAULT_FPS
+    return DEFAULT_FPS
 
 
 def _folder_frames(folder: Path, files: list[Path]) -> Iterator[Image]:
@@ -168,24 +188,38 @@ def _natural(path: Path) -> list[tuple[int, int, str]]:
 
 
 def _address(address: str, sleep: Callable[[float], object]) -> Source:
-    name, parts = without_credentials(address), urlsplit(address)
+    parts = _taken_apart(address)
+    name = without_credentials(address)
     if parts.scheme == "file":
-        return open_source(parts.path, sleep)
+        return open_source(unquote(parts.path), sleep)
     if parts.scheme not in SCHEMES:
         raise SourceError(f"{name}: the scheme is {parts.scheme!r}; one of file, {', '.join(SCHEMES)}")
     if not parts.hostname:
         raise SourceError(f"{name}: the address names no host")
-    with _capture(address, name, _NETWORK_PROTOCOLS) as capture:
-        count, fps = int(capture.get(cv2.CAP_PROP_FRAME_COUNT)), _fps(capture)
+    with open_capture(address, name, NETWORK_PROTOCOLS) as capture:
+        count, fps = int(capture.get(cv2.CAP_PROP_FRAME_COUNT)), fps_of(capture)
     if count > 0:  # a file on a web server: it has an end
-        return Source(name, live=False, fps=fps, count=count, read=lambda: _address_frames(address, name))
+        return Source(
+            name,
+            live=False,
+            fps=fps,
+            count=count,
+            read=lambda: _counted(address, name, NETWORK_PROTOCOLS, count, exact=False),
+        )
     return _live(name, address, sleep)
 
 
-def _address_frames(address: str, name: str) -> Iterator[Image]:
-    with _capture(address, name, _NETWORK_PROTOCOLS) as capture:
-        while (image := _next(capture)) is not None:
-            yield image
+def _taken_apart(address: str) -> SplitResult:
+    """The parts of the address; nothing of one that has none is shown, for a password may stand anywhere in it."""
+    try:
+        parts = urlsplit(address)
+        _ = parts.port
+    except ValueError:
+        raise SourceError(
+            "the address cannot be taken apart: its port must be a number up to 65535, and in a user name or "
+            "password / ? # [ ] @ : are written %2F %3F %23 %5B %5D %40 %3A"
+        ) from None
+    return parts
 
 
 def _live(name: str, device: str | int, sleep: Callable[[float], object]) -> Source:
@@ -200,8 +234,8 @@ def _live_frames(name: str, device: str | int, sleep: Callable[[float], object])
     worked, failures = False, 0
     while True:
         try:
-            with _capture(device, name, _NETWORK_PROTOCOLS) as capture:
-                while (image := _next(capture)) is not None:
+            with open_capture(device, name, NETWORK_PROTOCOLS) as capture:
+                while (image := next_image(capture)) is not None:
                     worked, failures = True, 0
                     yield image
             reason = f"{name}: no more pictures come"
@@ -210,38 +244,6 @@ def _live_frames(name: str, device: str | int, sleep: Callable[[float], object])
         failures += 1
         if not worked and failures >= _OPEN_TRIES:
             raise SourceError(f"{reason} (tried {failures} times)")
-        wait_s = min(_LONGEST_WAIT_S, _FIRST_WAIT_S * 2 ** (failures - 1))
+        wait_s = min(_LONGEST_WAIT_S, _FIRST_WAIT_S * 2 ** min(failures - 1, 10))
         _log.warning("%s; opening it again in %.1f s", reason, wait_s)
         sleep(wait_s)
-
-
-@contextmanager
-def _capture(device: str | int, name: str, protocols: str) -> Iterator[cv2.VideoCapture]:
-    """An open capture, or a SourceError that names the source without credentials."""
-    # OpenCV takes FFmpeg's options from the environment only.
-    os.environ["OPENCV_FFMPEG_CAPTURE_OPTIONS"] = protocols
-    if isinstance(device, int):
-        capture = cv2.VideoCapture(device)
-    else:
-        limits = [cv2.CAP_PROP_OPEN_TIMEOUT_MSEC, 10_000, cv2.CAP_PROP_READ_TIMEOUT_MSEC, 10_000]
-        capture = cv2.VideoCapture(device, cv2.CAP_FFMPEG, limits)
-    try:
-        if not capture.isOpened():
-            raise SourceError(f"{name}: cannot be opened as a video (damaged, cut off, not a video, or not there)")
-        yield capture
-    finally:
-        capture.release()
-
-
-def _next(capture: cv2.VideoCapture) -> Image | None:
-    try:
-        there, image = capture.read()
-    except cv2.error as error:
-        raise SourceError(f"reading failed: {error.err}") from None
-    return np.asarray(image, np.uint8) if there and image is not None else None
-
-
-def _fps(capture: cv2.VideoCapture) -> float:
-    """The video's frames a second; 25 when it says none or nonsense."""
-    fps = capture.get(cv2.CAP_PROP_FPS)
-    return fps if 0.1 <= fps <= 480 else _DEFAULT_FPS

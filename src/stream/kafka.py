@@ -13,7 +13,7 @@ from typing import Any
 from confluent_kafka import Consumer, KafkaError, KafkaException, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient, NewTopic
 
-from errors import BrokerUnavailable
+from errors import BrokerUnavailable, SettingError
 from stream.message import MAX_RECORD_BYTES
 
 _log = logging.getLogger(__name__)
@@ -112,7 +112,7 @@ def wait_for_broker(
         BrokerUnavailable: none did within the time, or ``stopped`` became true.
     """
     deadline = time.monotonic() + timeout_s
-    admin = AdminClient(admin_config(bootstrap, options))
+    admin = _admin(bootstrap, options)
     told = False
     while True:
         try:
@@ -135,7 +135,7 @@ def ensure_topic(bootstrap: str, topic: str, partitions: int, replication: int, 
     Raises:
         BrokerUnavailable: the broker did not do it.
     """
-    admin = AdminClient(admin_config(bootstrap, options))
+    admin = _admin(bootstrap, options)
     new = NewTopic(
         topic,
         num_partitions=partitions,
@@ -174,3 +174,10 @@ def _logged(error: KafkaError) -> None:
 def _committed(error: KafkaError | None, partitions: Sequence[TopicPartition]) -> None:  # noqa: ARG001
     if error is not None and error.code() != KafkaError._NO_OFFSET:
         _log.warning("offsets not committed (yet), their frames may come again: %s", error.str())
+
+
+def _admin(bootstrap: str, options: Options) -> AdminClient:
+    try:
+        return AdminClient(admin_config(bootstrap, options))
+    except KafkaException as error:
+        raise SettingError(f"FRAMEWATCH_KAFKA_OPTIONS: {error.args[0].str()}") from None

@@ -6,7 +6,7 @@ import re
 import secrets
 from datetime import UTC, datetime
 from pathlib import Path
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 DEFAULT_TOPIC = "distributed-video1"
 
@@ -58,10 +58,26 @@ def stream_name_of(source: str) -> str:
     """
     if source.isdecimal():
         raw = f"camera-{source}"
+    elif source.startswith("file://"):
+        return stream_name_of(unquote(source.partition("://")[2]))
     elif "://" in source:
-        raw = urlsplit(source).hostname or "camera"
+        raw = _host(source) or "camera"
     else:
         path = Path(source)
-        raw = path.resolve().name if path.is_dir() else path.stem
+        raw = path.resolve().name if _is_folder(path) else path.stem
     name = _NOT_IN_NAME.sub("-", raw).strip("-.@ ")[:64]
     return name if is_name(name) else "video"
+
+
+def _host(address: str) -> str | None:
+    try:
+        return urlsplit(address).hostname
+    except ValueError:
+        return None
+
+
+def _is_folder(path: Path) -> bool:
+    try:
+        return path.is_dir()
+    except OSError:  # such as a name too long for the system
+        return False

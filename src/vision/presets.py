@@ -20,5 +20,5 @@ def make_classifier(preset: str) -> Classifier:
         SettingError: there is no such preset.
     """
     if preset not in PRESETS:
-        raise SettingError(f"preset: got {preset!r}: one of {', '.join(sorted(PRESETS))}")
+        raise SettingError(f"got {preset!r}: one of {', '.join(sorted(PRESETS))}")
     return PRESETS[preset]()

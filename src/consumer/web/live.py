@@ -77,7 +77,7 @@ def _parts(hub: LiveHub, stream: str | None) -> Iterator[bytes]:
         if last:
             yield last
         else:
-            # Nothing to show yet. A line among the first part's headers harms no reader, and shows whether one is left.
+            # Nothing to show yet. A line among the first part's headers harms no reader, and finds out who has left.
             waits += 1
             yield f"X-Waiting: {waits}\r\n".encode()
 

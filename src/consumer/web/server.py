@@ -38,6 +38,7 @@ class WebServer:
         Raises:
             ServiceError: the port is taken or may not be used.
         """
+        check_port(host, port)
         self._server = _Server(
             (host, port),
             app,
@@ -87,6 +88,8 @@ def check_port(host: str, port: int) -> None:
 
 def port_problem(host: str, port: int, error: OSError) -> str:
     """One line for a port that cannot be listened on: who has it, and what to do."""
+    if isinstance(error, socket.gaierror):
+        return f"--host: got {host!r}: {error.strerror}"
     if "in use" not in str(error).lower() and "No socket could be created" not in str(error):
         return f"cannot listen on {host}:{port}: {error.strerror or error}; choose another by --port"
     holder = _holder(port)
