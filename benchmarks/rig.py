@@ -18,11 +18,11 @@ from typing import Any
 import cv2
 import numpy as np
 
+from ports import accepts, choose_port
 from services.home import Home
 from services.jars import jar_paths
 from services.kafka import EmbeddedKafka
 from services.mongo import EmbeddedStore
-from services.ports import accepts, choose_port
 from settings import load_settings
 from stream.kafka import broker_answers
 from vision.jpeg import encode_jpeg

@@ -17,12 +17,12 @@ from typing import Final
 from rich.console import Console
 
 from errors import ServiceError
+from ports import accepts, check_port
 from services.home import Endpoints, Home, endpoints
 from services.jars import jar_paths
 from services.kafka import EmbeddedKafka
 from services.mongo import EmbeddedStore
-from services.ports import accepts
-from services.process import Child
+from services.process import Child, end_left_behind
 from settings import Settings
 from stream.kafka import broker_answers
 
@@ -85,6 +85,10 @@ class Stack:
         """
         self._home.prepare()
         with self._home.held():
+            for record in self._home.records():
+                end_left_behind(record)
+            if consumer:
+                check_port(self._settings.host, self._settings.port)
             try:
                 self._start(sources, consumer, stop)
                 self._watch(stop)

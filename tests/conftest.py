@@ -13,11 +13,11 @@ from pathlib import Path
 import pytest
 from pymongo.database import Database
 
+from ports import accepts, choose_port
 from services.home import Endpoints, Home
 from services.jars import jar_paths
 from services.kafka import EmbeddedKafka
 from services.mongo import EmbeddedStore
-from services.ports import accepts, choose_port
 from settings import load_settings
 from storage.events import Document
 from storage.mongo import connect

@@ -31,8 +31,8 @@ from consumer.live import LiveHub
 from consumer.web.app import create_app
 from consumer.web.server import WebServer
 from errors import SettingError
+from ports import choose_port
 from services.jars import jar_paths, locked_jars
-from services.ports import choose_port
 from settings import LOOPBACK_HOSTS, Settings, environment_name, load_settings
 from stream.kafka import admin_config
 from stream.message import MAX_RECORD_BYTES

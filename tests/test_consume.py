@@ -22,8 +22,8 @@ from confluent_kafka.admin import AdminClient
 from pymongo.database import Database
 
 from conftest import SAMPLE, Command
+from ports import choose_port
 from services.home import Endpoints
-from services.ports import choose_port
 from storage.events import Document, from_document
 from stream.message import Frame, Record, to_record
 from stream.names import rejected_topic

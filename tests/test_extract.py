@@ -23,8 +23,8 @@ from pymongo.database import Database
 from cli import main
 from cli.showing import file_name, json_line, shown
 from conftest import REPOSITORY, Command, Services
+from ports import choose_port
 from services.home import Endpoints, Home
-from services.ports import choose_port
 from storage.events import Document, Event, from_document, to_document
 from storage.mongo import EventStore
 from vision.jpeg import encode_jpeg

@@ -19,7 +19,7 @@ from typing import Any
 import pytest
 
 from conftest import REPOSITORY, SAMPLE, Services
-from services.ports import choose_port
+from ports import choose_port
 from storage.mongo import connect
 from stream.kafka import ensure_topic
 

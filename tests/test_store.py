@@ -24,9 +24,9 @@ import pytest
 from pymongo.database import Database
 
 from errors import SettingError, StoreUnavailable
+from ports import choose_port
 from services.home import Endpoints, Home
 from services.mongo import EmbeddedStore
-from services.ports import choose_port
 from services.process import Child
 from storage.events import Document, Event, from_document, to_document
 from storage.mongo import EventStore, Stored, connect

@@ -29,7 +29,7 @@ def services(context: click.Context, settings: Settings) -> None:
 def status(as_json: bool, settings: Settings) -> None:
     """Show what runs in this home, and where it answers."""
     home, where = Home(settings.home), endpoints(settings)
-    running = {record.stem: is_running(record) for record in sorted(home.pids.glob("*.json"))}
+    running = {record.stem: is_running(record) for record in home.records()}
     if as_json:
         print_json({"home": home.folder, "kafka": where.kafka, "mongodb": where.mongodb, "running": running})
         return
@@ -48,5 +48,5 @@ def stop(settings: Settings) -> None:
     home = Home(settings.home)
     home.prepare()
     with home.held():
-        ended = [record.stem for record in sorted(home.pids.glob("*.json"), reverse=True) if end_left_behind(record)]
+        ended = [record.stem for record in home.records() if end_left_behind(record)]
     click.echo(f"ended: {', '.join(ended)}" if ended else "nothing was left behind")

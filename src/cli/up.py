@@ -8,7 +8,6 @@ from rich.console import Console
 from cli.consume import check_host, check_preset
 from cli.options import with_settings
 from cli.produce import FPS
-from consumer.web.server import check_port
 from producer.pace import NATIVE
 from settings import Settings
 from stack import SourcePlan, Stack, stop_on_signals
@@ -28,7 +27,6 @@ def up(sources: tuple[str, ...], fps: str | float, loop: bool, settings: Setting
     """Start Kafka, the store and a consumer, and send SOURCEs through them until Ctrl-C."""
     check_host(settings)
     check_preset(settings)
-    check_port(settings.host, settings.port)
     options = [
         "--fps",
         str(fps),

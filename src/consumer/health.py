@@ -19,7 +19,7 @@ from consumer.writer import Place
 _log = logging.getLogger(__name__)
 
 _EVERY_S: Final = 1.0
-# Errors of the client behind which stands an answer, such as that a topic was deleted; those of the broker are over 0.
+# The client's errors that come of an answer, such as that a topic was deleted; the broker's own codes are over 0.
 _ANSWERS: Final = (KafkaError._UNKNOWN_TOPIC, KafkaError._UNKNOWN_PARTITION)
 _ANSWER_S: Final = 1.5
 _FRESH_S: Final = 3.5

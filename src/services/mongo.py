@@ -6,8 +6,8 @@ import sys
 from typing import Final
 from urllib.parse import urlsplit
 
+from ports import LOOPBACK, accepts, choose_port
 from services.home import Home
-from services.ports import LOOPBACK, accepts, choose_port
 from services.process import Child
 
 USUAL_PORT: Final = 27017

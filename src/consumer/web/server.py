@@ -8,11 +8,11 @@ import threading
 from types import TracebackType
 from typing import Final
 
-import psutil
 from cheroot import wsgi
 from flask import Flask
 
 from errors import ServiceError
+from ports import check_port, port_problem
 
 _log = logging.getLogger(__name__)
 
@@ -69,44 +69,3 @@ class WebServer:
         """Stop answering; whoever still reads is cut off within seconds."""
         self._server.stop()
         self._thread.join(5)
-
-
-def check_port(host: str, port: int) -> None:
-    """Return when the port can be listened on.
-
-    Raises:
-        ServiceError: it is taken or may not be used.
-    """
-    try:
-        family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
-        with socket.socket(family, kind, protocol) as probe:
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            probe.bind(address)
-    except OSError as error:
-        raise ServiceError(port_problem(host, port, error)) from None
-
-
-def port_problem(host: str, port: int, error: OSError) -> str:
-    """One line for a port that cannot be listened on: who has it, and what to do."""
-    if isinstance(error, socket.gaierror):
-        return f"--host: got {host!r}: {error.strerror}"
-    if "in use" not in str(error).lower() and "No socket could be created" not in str(error):
-        return f"cannot listen on {host}:{port}: {error.strerror or error}; choose another by --port"
-    holder = _holder(port)
-    return f"port {port} is taken{f' by {holder}' if holder else ''}; choose another by --port"
-
-
-def _holder(port: int) -> str | None:
-    """Name and id of the process that listens on the port, where it can be seen."""
-    try:
-        for connection in psutil.net_connections("tcp"):
-            if (
-                connection.laddr
-                and connection.laddr.port == port
-                and connection.pid
-                and connection.status == "LISTEN"
-            ):
-                return f"{psutil.Process(connection.pid).name()} (process {connection.pid})"
-    except psutil.Error:
-        pass
-    return None
