@@ -13,8 +13,8 @@ from typing import Any, Final
 from confluent_kafka import KafkaError, KafkaException, TopicPartition
 from confluent_kafka.admin import AdminClient, OffsetSpec
 
+from consumer.offsets import Place
 from consumer.stats import Stats
-from consumer.writer import Place
 
 _log = logging.getLogger(__name__)
 

@@ -17,13 +17,14 @@ from collections.abc import Callable, Mapping
 from concurrent.futures import Future
 from typing import Final
 
-from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, KafkaException, Message, TopicPartition
+from confluent_kafka import Consumer, KafkaError, Message, TopicPartition
 
 from consumer.examine import Outcome, Received, Seen
 from consumer.lanes import Lanes
 from consumer.live import LiveHub
+from consumer.offsets import Offsets, Place
 from consumer.stats import Stats
-from consumer.writer import Place, Writer
+from consumer.writer import Writer
 from errors import BrokerUnavailable
 from stream.message import Record
 
@@ -36,6 +37,7 @@ _POLL_S: Final = 0.1
 _PATIENCE_S: Final = 2.0
 _HANDOVER_S: Final = 5.0
 _DRAIN_S: Final = 10.0
+_LEAVE_S: Final = 5.0
 
 
 class Worker:
@@ -70,15 +72,13 @@ class Worker:
         self._hub = hub
         self._stats = stats
         self._on_seen = on_seen
-        self._from_beginning = from_beginning
-        self._begun: set[int] = set()
-        self._positions: dict[Place, int] = {}
+        self._offsets = Offsets(consumer, from_beginning, self._finish_for_handover)
         self._slots = threading.BoundedSemaphore(4 * lanes.count)
         self._pending: queue.SimpleQueue[Future[Outcome] | None] = queue.SimpleQueue()
         self._unfinished = 0
-        self._done: dict[Place, int] = {}
         self._finished = threading.Condition()
         self._failure: BaseException | None = None
+        self._topic_missing = False  # said once, not at each look
         self._writer = make_writer(self._batch_done, self._fail)
         self._shower = threading.Thread(target=self._show, name="show", daemon=True)
 
@@ -89,10 +89,10 @@ class Worker:
             BrokerUnavailable: the Kafka client failed for good.
         """
         self._shower.start()
-        self._consumer.subscribe([self._topic], on_assign=self._assigned, on_revoke=self._revoked, on_lost=self._lost)
+        self._offsets.subscribe(self._topic)
         try:
             while not stopped() and self._failure is None:
-                self._allow_commit()
+                self._offsets.allow_commit()
                 if self._has_room(stopped):
                     self._receive(self._consumer.poll(_POLL_S))
         finally:
@@ -101,9 +101,8 @@ class Worker:
             raise self._failure
 
     def positions(self) -> dict[Place, int]:
-        """Offset of the next record to be shown, of each topic and partition this worker has."""
-        with self._finished:
-            return dict(self._positions)
+        """Offset of the next record to be shown, of each partition this worker has."""
+        return self._offsets.positions()
 
     def _has_room(self, stopped: Callable[[], bool]) -> bool:
         """Whether a record may be taken in. Waits a moment for room; then keeps polling with all paused."""
@@ -113,7 +112,7 @@ class Worker:
         self._consumer.pause(assigned)
         room = False
         while not (room or stopped() or self._failure):
-            self._allow_commit()
+            self._offsets.allow_commit()
             # Only callbacks are served; what a rebalance adds meanwhile is not paused and must not be lost.
             if (message := self._consumer.poll(0)) is not None and message.error() is None:
                 back = _received(message)
@@ -131,6 +130,7 @@ class Worker:
             if message is not None and error is not None:
                 self._check(error)
             return
+        self._topic_missing = False
         received = _received(message)
         self._stats.count("received")
         with self._finished:
@@ -141,7 +141,9 @@ class Worker:
         if error.fatal():
             raise BrokerUnavailable(f"the Kafka client failed for good: {error.str()}")
         if error.code() == KafkaError.UNKNOWN_TOPIC_OR_PART:
-            _log.info("topic %s is not there (yet): waiting for it", self._topic)
+            if not self._topic_missing:
+                _log.info("topic %s is not there (yet): waiting for it", self._topic)
+            self._topic_missing = True
         elif error.code() != KafkaError._PARTITION_EOF:
             _log.warning("Kafka: %s", error.str())
 
@@ -150,9 +152,8 @@ class Worker:
         try:
             while (future := self._pending.get()) is not None:
                 outcome = future.result()
-                place = (outcome.received.topic, outcome.received.partition)
-                with self._finished:
-                    self._positions[place] = outcome.received.offset + 1
+                received = outcome.received
+                self._offsets.shown((received.topic, received.partition), received.offset)
                 if isinstance(outcome, Seen):
                     self._publish(outcome)
                 self._slots.release()
@@ -168,76 +169,21 @@ class Worker:
         self._on_seen(seen)
 
     def _batch_done(self, n: int, offsets: Mapping[Place, int]) -> None:
+        self._offsets.done(offsets)
         with self._finished:
             self._unfinished -= n
-            self._done |= offsets
             self._finished.notify_all()
-
-    def _allow_commit(self) -> None:
-        """Let the client commit what is done with, which it does within its interval, at a rebalance and at its end.
-
-        Called by the polling thread only: the client keeps other threads out while one polls (seen with
-        confluent-kafka 2.16: they wait for ever in an endless loop of polls).
-        """
-        with self._finished:
-            done, self._done = self._done, {}
-        if not done:
-            return
-        offsets = [TopicPartition(topic, partition, offset) for (topic, partition), offset in done.items()]
-        try:
-            self._consumer.store_offsets(offsets=offsets)
-        except KafkaException as error:  # a partition was given to another worker meanwhile
-            _log.warning("stored, but another worker may do it again: %s", error.args[0].str())
 
     def _fail(self, error: BaseException) -> None:
         if self._failure is None:
             _log.error("the worker ends: %s: %s", type(error).__name__, error)
             self._failure = error
 
-    def _finish_unfinished(self, timeout_s: float) -> bool:
-        """Wait until all that was received is stored and committed; whether it was in time."""
+    def _finish_for_handover(self) -> None:
+        """Wait until all that was received is stored, within the time that a rebalance has for it."""
         with self._finished:
-            return self._finished.wait_for(lambda: self._unfinished <= 0 or bool(self._failure), timeout_s)
-
-    def _assigned(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
-        for partition in partitions:
-            if self._from_beginning and partition.partition not in self._begun:
-                self._begun.add(partition.partition)
-                partition.offset = OFFSET_BEGINNING
-        if self._from_beginning:
-            consumer.assign(partitions)
-        starts = {(p.topic, p.partition): self._start_of(consumer, p) for p in partitions}
-        with self._finished:
-            self._positions |= starts
-        _log.info("has partitions %s of %s", [p.partition for p in partitions], self._topic)
-
-    @staticmethod
-    def _start_of(consumer: Consumer, partition: TopicPartition) -> int:
-        """Offset at which reading starts: for the lag until a first record has come."""
-        try:
-            if partition.offset != OFFSET_BEGINNING:
-                (committed,) = consumer.committed([partition], timeout=2)
-                if committed.offset >= 0:
-                    return int(committed.offset)
-            low, _ = consumer.get_watermark_offsets(partition, timeout=2)
-            return int(low)
-        except KafkaException:
-            return 0
-
-    def _revoked(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:  # noqa: ARG002
-        # Whoever gets them next starts where we committed: finish and commit what we have of them first.
-        if not self._finish_unfinished(_HANDOVER_S):
-            _log.warning("gave partitions back with %d frames not stored: they come again", self._unfinished)
-        self._allow_commit()
-        self._forget(partitions)
-
-    def _lost(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:  # noqa: ARG002
-        self._forget(partitions)
-
-    def _forget(self, partitions: list[TopicPartition]) -> None:
-        with self._finished:
-            for partition in partitions:
-                self._positions.pop((partition.topic, partition.partition), None)
+            if not self._finished.wait_for(lambda: self._unfinished <= 0 or bool(self._failure), _HANDOVER_S):
+                _log.warning("gave partitions back with %d frames not stored: they come again", self._unfinished)
 
     def _end(self) -> None:
         """Finish what is in hand, in the order of the way of a frame."""
@@ -248,9 +194,17 @@ class Worker:
             _log.warning("not all frames in hand could be stored: they come again at the next start")
         with self._finished:
             self._unfinished = 0
-        self._allow_commit()
-        self._consumer.close()
+        self._offsets.allow_commit()
+        self._leave()
         self._hub.close()
+
+    def _leave(self) -> None:
+        """Commit and leave the group. The client may wait for a broker that is away: longer than we can."""
+        closing = threading.Thread(target=self._consumer.close, name="leave", daemon=True)
+        closing.start()
+        closing.join(_LEAVE_S)
+        if closing.is_alive():
+            _log.warning("no answer from Kafka: the last offsets may not be committed, their frames come again")
 
 
 def _received(message: Message) -> Received:

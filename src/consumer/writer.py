@@ -18,6 +18,7 @@ from tenacity import RetryCallState, Retrying, retry_if_exception_type, stop_whe
 from tenacity.nap import sleep_using_event
 
 from consumer.examine import Outcome, Rejected, Seen
+from consumer.offsets import Place
 from consumer.stats import Stats
 from errors import StoreUnavailable, Unavailable
 from storage.events import Event
@@ -28,9 +29,6 @@ _log = logging.getLogger(__name__)
 _MAX_WAITING: Final = 256  # outcomes: about eight seconds of one camera
 _MAX_BATCH: Final = 64
 _GATHER_S: Final = 0.04  # a batch waits this long for more, so that a commit is shared
-
-Place = tuple[str, int]
-"""Topic and partition."""
 
 
 class Store(Protocol):

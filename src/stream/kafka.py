@@ -21,6 +21,8 @@ _log = logging.getLogger(__name__)
 Options = Mapping[str, str]
 ErrorCallback = Callable[[KafkaError], None]
 
+_SAY_AGAIN_S = 60.0
+
 
 def producer_config(bootstrap: str, options: Options, on_error: ErrorCallback) -> dict[str, Any]:
     """Client settings of the producer of frames.
@@ -58,7 +60,7 @@ def consumer_config(
         "enable.auto.offset.store": False,
         "enable.auto.commit": True,
         "auto.commit.interval.ms": 200,
-        "on_commit": _committed,
+        "on_commit": _CommitLog(),
         "auto.offset.reset": "earliest",
         "session.timeout.ms": 10_000,
         "heartbeat.interval.ms": 1_000,
@@ -152,28 +154,45 @@ def ensure_topic(bootstrap: str, topic: str, partitions: int, replication: int, 
 
 
 def make_producer(bootstrap: str, options: Options) -> Producer:
-    """A producer whose connection troubles are logged once a state, not once a try."""
-    return Producer(producer_config(bootstrap, options, _logged))
+    """A producer of frames."""
+    return Producer(producer_config(bootstrap, options, _ErrorLog()))
 
 
 def make_consumer(bootstrap: str, group: str, instance: str | None, options: Options) -> Consumer:
     """A consumer of the group; subscribe it to a topic."""
-    return Consumer(consumer_config(bootstrap, group, instance, options, _logged))
+    return Consumer(consumer_config(bootstrap, group, instance, options, _ErrorLog()))
 
 
-def _logged(error: KafkaError) -> None:
-    # A broker that is away makes one such error for each connection tried: the all-down one says enough.
-    if error.code() == KafkaError._ALL_BROKERS_DOWN:
-        _log.warning("no Kafka broker can be reached: %s", error.str())
-    elif error.fatal():
-        _log.error("Kafka client failed: %s", error.str())
-    else:
-        _log.debug("Kafka: %s", error.str())
+class _ErrorLog:
+    """What a client says of its connections. One that is away is said once in a while, not once a try."""
+
+    def __init__(self) -> None:
+        self._say_again_s = 0.0
+
+    def __call__(self, error: KafkaError) -> None:
+        if error.fatal():
+            _log.error("Kafka client failed: %s", error.str())
+        elif error.code() == KafkaError._ALL_BROKERS_DOWN and time.monotonic() >= self._say_again_s:
+            self._say_again_s = time.monotonic() + _SAY_AGAIN_S
+            _log.warning("no Kafka broker can be reached: %s", error.str())
+        else:
+            _log.debug("Kafka: %s", error.str())
 
 
-def _committed(error: KafkaError | None, partitions: Sequence[TopicPartition]) -> None:  # noqa: ARG001
-    if error is not None and error.code() != KafkaError._NO_OFFSET:
-        _log.warning("offsets not committed (yet), their frames may come again: %s", error.str())
+class _CommitLog:
+    """Says that offsets cannot be committed, when that begins and when it is over."""
+
+    def __init__(self) -> None:
+        self._failing = False
+
+    def __call__(self, error: KafkaError | None, partitions: Sequence[TopicPartition]) -> None:
+        if error is not None and error.code() == KafkaError._NO_OFFSET:
+            return
+        if error is not None and not self._failing:
+            _log.warning("offsets cannot be committed now, their frames may come again: %s", error.str())
+        elif error is None and self._failing:
+            _log.info("offsets are committed again: %s", [p.partition for p in partitions])
+        self._failing = error is not None
 
 
 def _admin(bootstrap: str, options: Options) -> AdminClient:

@@ -1,0 +1,108 @@
+"""Which partitions the worker has, where it is in each, and which offsets may be committed."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable, Mapping
+
+from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaException, TopicPartition
+
+_log = logging.getLogger(__name__)
+
+Place = tuple[str, int]
+"""Topic and partition."""
+
+
+class Offsets:
+    """Book-keeping between the consumer and the steps a record goes through.
+
+    The consumer is called by the polling thread only: it keeps other threads out while one polls (seen with
+    confluent-kafka 2.16: they wait for ever in an endless loop of polls). The steps on other threads leave word here.
+    """
+
+    def __init__(self, consumer: Consumer, from_beginning: bool, finish: Callable[[], None]) -> None:
+        """Make the book.
+
+        Args:
+            consumer: subscribed by ``subscribe``.
+            from_beginning: read each partition from its start whatever the group has committed.
+            finish: called before partitions are given back: whoever gets them starts where we committed.
+        """
+        self._consumer = consumer
+        self._from_beginning = from_beginning
+        self._finish = finish
+        self._begun: set[int] = set()
+        self._lock = threading.Lock()
+        self._positions: dict[Place, int] = {}
+        self._done: dict[Place, int] = {}
+
+    def subscribe(self, topic: str) -> None:
+        """Take part in the group's share of the topic."""
+        self._consumer.subscribe([topic], on_assign=self._assigned, on_revoke=self._revoked, on_lost=self._lost)
+
+    def shown(self, place: Place, offset: int) -> None:
+        """The record at the offset has been shown."""
+        with self._lock:
+            self._positions[place] = offset + 1
+
+    def positions(self) -> dict[Place, int]:
+        """Offset of the next record to be shown, of each partition there is."""
+        with self._lock:
+            return dict(self._positions)
+
+    def done(self, offsets: Mapping[Place, int]) -> None:
+        """What comes before these offsets is done with."""
+        with self._lock:
+            self._done |= offsets
+
+    def allow_commit(self) -> None:
+        """Let the client commit what is done with, which it does within its interval, at a rebalance and at its end.
+
+        For the polling thread.
+        """
+        with self._lock:
+            done, self._done = self._done, {}
+        if not done:
+            return
+        try:
+            self._consumer.store_offsets(
+                offsets=[TopicPartition(topic, partition, offset) for (topic, partition), offset in done.items()]
+            )
+        except KafkaException as error:  # a partition was given to another worker meanwhile
+            _log.warning("stored, but another worker may do it again: %s", error.args[0].str())
+
+    def _assigned(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
+        for partition in partitions:
+            if self._from_beginning and partition.partition not in self._begun:
+                self._begun.add(partition.partition)
+                partition.offset = OFFSET_BEGINNING
+        if self._from_beginning:
+            consumer.assign(partitions)
+        starts = {(p.topic, p.partition): _start_of(consumer, p) for p in partitions}
+        with self._lock:
+            self._positions |= starts
+        _log.info("has partitions %s", [p.partition for p in partitions])
+
+    def _revoked(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
+        self._finish()
+        self.allow_commit()
+        self._lost(consumer, partitions)
+
+    def _lost(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:  # noqa: ARG002
+        with self._lock:
+            for partition in partitions:
+                self._positions.pop((partition.topic, partition.partition), None)
+
+
+def _start_of(consumer: Consumer, partition: TopicPartition) -> int:
+    """Offset at which reading starts: for the lag, until a first record has come."""
+    try:
+        if partition.offset != OFFSET_BEGINNING:
+            (committed,) = consumer.committed([partition], timeout=2)
+            if committed.offset >= 0:
+                return int(committed.offset)
+        low, _ = consumer.get_watermark_offsets(partition, timeout=2)
+        return int(low)
+    except KafkaException:
+        return 0
