@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import os
 import sys
 from collections.abc import Sequence
 from importlib.metadata import version
@@ -63,10 +62,6 @@ def _run(arguments: Sequence[str] | None) -> int:
         return _complain(str(error), 1)
     except (click.Abort, KeyboardInterrupt):
         return ENDED_BY_CTRL_C
-    except BrokenPipeError:
-        # Whoever read our output has enough. Python flushes it once more at exit: to where that does no harm.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
     return code if isinstance(code, int) else 0
 
 
