@@ -152,7 +152,7 @@ class Stack:
 
     def _producer(self, position: int, plan: SourcePlan, of: int) -> Child:
         name = "producer" if of == 1 else f"producer-{position + 1}"
-        return self._child(name, [sys.executable, "-m", "producer", plan.source, *plan.arguments], stop_s=15)
+        return self._child(name, [sys.executable, "-m", "producer", plan.source, *plan.arguments], stop_s=25)
 
     def _child(
         self, name: str, argv: Sequence[str], stop_s: float, ready: Callable[[], bool] = lambda: True

@@ -22,9 +22,10 @@ import pytest
 
 from conftest import SAMPLE
 from errors import SourceError
-from producer import pace, sources
+from producer import cameras, pace
 from producer.pace import Pacer, rate
-from producer.sources import Source, open_source
+from producer.source import Source
+from producer.sources import open_source
 from vision.types import Image
 
 FRAMES, FPS = 60, 25.0
@@ -239,6 +240,41 @@ def test_a_file_address_is_the_path_it_says(tmp_path: Path) -> None:
     assert opened((tmp_path / "front door.avi").as_uri()).count == 3
 
 
+@pytest.mark.parametrize("text", ["", "file://", "file://localhost"])
+def test_nothing_is_not_the_current_folder(text: str) -> None:
+    assert refused(text) == f"got {text!r} as source: name a file, a folder, a webcam's index or an address"
+
+
+def test_a_file_on_another_host_is_no_file_of_ours() -> None:
+    assert "a file address has no host" in refused("file://videos/sample.mp4")
+
+
+def test_what_is_neither_file_nor_folder_is_refused() -> None:
+    assert refused("/dev/null").startswith("/dev/null: neither a file nor a folder; a webcam is named by its index")
+
+
+@pytest.mark.parametrize("name", ["a.mjpeg", "a.mjpg"])
+def test_pictures_behind_each_other_are_a_video_of_unknown_length(tmp_path: Path, name: str) -> None:
+    (tmp_path / name).write_bytes(jpegs(20))
+    source = opened(tmp_path / name)
+    assert (source.live, source.count) == (False, None)
+    assert [len(read(source)[0]), read(source)[1]] == [20, ""]
+
+
+def jpegs(n: int) -> bytes:
+    return b"".join(cv2.imencode(".jpg", noise(number))[1].tobytes() for number in range(n))
+
+
+def test_a_file_that_goes_while_its_folder_is_read_is_one_that_cannot_be_read(tmp_path: Path) -> None:
+    for number in range(3):
+        write_video(tmp_path / f"{number}.avi", "MJPG", 2)
+    source = opened(tmp_path)
+    (tmp_path / "1.avi").unlink()
+    pictures, error = read(source)
+    assert len(pictures) == 4
+    assert error == f"{tmp_path}: 1 of 3 files could not be read whole"
+
+
 # Pictures and folders
 
 
@@ -386,6 +422,13 @@ class Handler(BaseHTTPRequestHandler):
         except OSError:  # whoever asked has enough
             self.close_connection = True
 
+    def do_HEAD(self) -> None:
+        kind, length = self.server.kinds.get(self.path, ("multipart/x-mixed-replace", ""))
+        self.send_response(200)
+        self.send_header("Content-Type", kind)
+        self.send_header("Content-Length", length)
+        self.end_headers()
+
     def log_message(self, format: str, *args: object) -> None:
         """Nothing on the console."""
 
@@ -402,6 +445,7 @@ class Web(ThreadingHTTPServer):
     def __init__(self) -> None:
         super().__init__(("127.0.0.1", 0), Handler)
         self.routes: dict[str, Callable[[Handler], None]] = {}
+        self.kinds: dict[str, tuple[str, str]] = {}
         self.requests: list[str] = []
 
     def address(self, path: str, user: str = "") -> str:
@@ -471,6 +515,21 @@ def test_a_video_file_on_a_web_server_ends_by_itself(web: Web, tmp_path: Path) -
     assert (source.live, source.fps, source.count) == (False, FPS, FRAMES)
     pictures, error = read(source)
     assert (len(pictures), error) == (FRAMES, "")
+
+
+@pytest.mark.parametrize("kind", ["video/x-motion-jpeg", "application/octet-stream"])
+def test_a_video_file_on_a_web_server_that_does_not_count_its_frames_ends_too(web: Web, kind: str) -> None:
+    content = jpegs(20)
+    web.routes["/a.mjpeg"], web.kinds["/a.mjpeg"] = file_of(content), (kind, str(len(content)))
+    source = opened(web.address("/a.mjpeg"))
+    assert (source.live, source.count) == (False, None)
+    assert [len(read(source)[0]), read(source)[1]] == [20, ""]
+
+
+@pytest.mark.parametrize("kind", [("multipart/x-mixed-replace", "99"), ("video/x", ""), ("video/x", "0")])
+def test_an_answer_without_a_length_is_a_camera(web: Web, kind: tuple[str, str]) -> None:
+    web.routes["/live"], web.kinds["/live"] = camera, kind
+    assert opened(web.address("/live")).live
 
 
 @pytest.mark.parametrize("name", ["a.mkv", "a.mp4"])
@@ -596,7 +655,7 @@ def test_an_rtsp_camera_is_first_asked_for_tcp_which_loses_nothing() -> None:
 
 
 def test_the_examples_in_the_docstrings_are_true() -> None:
-    assert doctest.testmod(sources).failed == doctest.testmod(pace).failed == 0
+    assert doctest.testmod(cameras).failed == doctest.testmod(pace).failed == 0
 
 
 # Pace
@@ -658,6 +717,12 @@ def test_of_a_live_source_what_is_over_the_rate_is_left_out(wanted: float) -> No
     times = sent_from_camera(Pacer(wanted, True, clock, clock.sleep), clock, 300, 30)
     assert len(times) == pytest.approx(10 * wanted, abs=2)
     assert max(b - a for a, b in itertools.pairwise(times)) < 1 / wanted + 1 / 30
+
+
+def test_no_live_picture_is_held_back() -> None:
+    clock = Clock()
+    assert len(sent_from_camera(Pacer(20, True, clock, clock.sleep), clock, 300, 27)) == pytest.approx(222, abs=2)
+    assert clock.slept == []
 
 
 def test_of_a_live_source_slower_than_the_rate_nothing_is_left_out_nor_held_back() -> None:

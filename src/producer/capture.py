@@ -1,4 +1,8 @@
-"""OpenCV's video capture, kept to what is safe: which protocols and formats it may open, for how long, how loudly."""
+"""OpenCV's video capture, kept to what is safe: which protocols and formats it may open, for how long, how loudly.
+
+Loudness and protocols can be set by the environment only, so they hold for the whole process: what else opens
+captures in it opens them by this module.
+"""
 
 from __future__ import annotations
 
@@ -18,12 +22,15 @@ os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
 cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
 
 DEFAULT_FPS: Final = 25.0
+_TIMEOUT_MS: Final = 10_000
+_MISSES: Final = 64  # unreadable frames in a row after which a video is at its end
 
 # What FFmpeg may open besides the thing named: a file that lists addresses must not make us call them.
-# And what it may take it for: it opens text files as pictures of text, and lists as what they list.
+# And what it may take it for: it opens text files as pictures of text, and lists as what they list. Of pictures
+# behind each other (.mjpeg) it says "jpeg_pipe".
 FILE_PROTOCOLS: Final = (
     "protocol_whitelist;file"
-    "|format_whitelist;mov,matroska,webm,avi,mpeg,mpegts,mpegvideo,mjpeg,asf,m4v,h264,hevc,ogg,flv,gif"
+    "|format_whitelist;mov,matroska,webm,avi,mpeg,mpegts,mpegvideo,mjpeg,jpeg_pipe,asf,m4v,h264,hevc,ogg,flv,gif"
 )
 # Over UDP, which FFmpeg tries first unless told, each lost packet is a smeared picture.
 NETWORK_PROTOCOLS: Final = (
@@ -33,13 +40,21 @@ NETWORK_PROTOCOLS: Final = (
 
 @contextmanager
 def open_capture(device: str | int, name: str, protocols: str) -> Iterator[cv2.VideoCapture]:
-    """An open capture, or a SourceError that names the source without credentials."""
-    # OpenCV takes FFmpeg's options from the environment only.
+    """An open capture; opening it and reading from it take 10 s at most each.
+
+    Args:
+        device: path, address or webcam's index.
+        name: for messages; without user and password.
+        protocols: FFmpeg's options, ``FILE_PROTOCOLS`` or ``NETWORK_PROTOCOLS``.
+
+    Raises:
+        SourceError: it cannot be opened.
+    """
     os.environ["OPENCV_FFMPEG_CAPTURE_OPTIONS"] = protocols
     if isinstance(device, int):
         capture = cv2.VideoCapture(device)
     else:
-        limits = [cv2.CAP_PROP_OPEN_TIMEOUT_MSEC, 10_000, cv2.CAP_PROP_READ_TIMEOUT_MSEC, 10_000]
+        limits = [cv2.CAP_PROP_OPEN_TIMEOUT_MSEC, _TIMEOUT_MS, cv2.CAP_PROP_READ_TIMEOUT_MSEC, _TIMEOUT_MS]
         capture = cv2.VideoCapture(device, cv2.CAP_FFMPEG, limits)
     try:
         if not capture.isOpened():
@@ -49,13 +64,45 @@ def open_capture(device: str | int, name: str, protocols: str) -> Iterator[cv2.V
         capture.release()
 
 
-def next_image(capture: cv2.VideoCapture) -> Image | None:
-    """The next picture, or None when there is none (now)."""
+def next_image(capture: cv2.VideoCapture, name: str) -> Image | None:
+    """The next picture, (height, width, 3) BGR, or None when there is none (now).
+
+    Raises:
+        SourceError: OpenCV gave up.
+    """
     try:
         there, image = capture.read()
     except cv2.error as error:
-        raise SourceError(f"reading failed: {error.err}") from None
+        raise SourceError(f"{name}: reading failed: {error.err}") from None
     return np.asarray(image, np.uint8) if there and image is not None else None
+
+
+def counted_images(device: str, name: str, protocols: str, expected: int | None, exact: bool) -> Iterator[Image]:
+    """All readable frames of what has an end.
+
+    Args:
+        device: path or address.
+        name: for messages.
+        protocols: FFmpeg's options.
+        expected: number of frames, where the container says one.
+        exact: whether it counted them; else it guessed, and the last few may not exist.
+
+    Raises:
+        SourceError: after the last one, when there were none or fewer than there should be.
+    """
+    with open_capture(device, name, protocols) as capture:
+        read = misses = 0
+        # One unreadable packet is not the end: OpenCV says False for it and goes on when asked again.
+        while misses <= (_MISSES if expected else 0):
+            if (image := next_image(capture, name)) is None:
+                misses += 1
+                continue
+            read, misses = read + 1, 0
+            yield image
+    if read == 0:
+        raise SourceError(f"{name}: a video without a single readable frame")
+    if expected and read < (expected - 2 if exact else 0.95 * expected - 2):
+        raise SourceError(f"{name}: cut off or damaged: {read} of about {expected} frames could be read")
 
 
 def fps_of(capture: cv2.VideoCapture) -> float:

@@ -15,8 +15,15 @@ _TOO_LATE_S: Final = 1.0
 class Pacer:
     """Lets through so many frames a second, at even distances.
 
-    A file is waited with; from a live source, frames over the rate are left out. Once more than a second behind, it
-    starts counting anew rather than catching up in a burst.
+    A file is waited with. Of a live source the pictures nearest to their time are let through at once and the others
+    left out: held back, a picture would be old when it goes, and the next one late. Once more than a second behind,
+    it starts counting anew rather than catching up in a burst.
+
+    Args:
+        fps: frames a second, or None for all as they come.
+        live: whether the source goes on by itself.
+        clock: seconds, from any start.
+        sleep: waits the given seconds; may return early.
     """
 
     def __init__(
@@ -39,9 +46,10 @@ class Pacer:
         now = self._clock()
         if self._due is None:
             self._due = now
-        if self._live and now < self._due - self._interval_s / 2:
-            return False
-        if now < self._due:
+        if self._live:
+            if now < self._due - self._interval_s / 2:
+                return False
+        elif now < self._due:
             self._sleep(self._due - now)
         self._due = now if now > self._due + _TOO_LATE_S else self._due
         self._due += self._interval_s

@@ -2,26 +2,19 @@
 
 from __future__ import annotations
 
-import logging
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Final
 
 from confluent_kafka import Producer
 
-from errors import SourceError
+from errors import BrokerUnavailable, SourceError
 from producer.pace import Pacer, rate
 from producer.publisher import Publisher, Summary
-from producer.sources import Source
+from producer.source import Source
 from stream.message import Frame
 from vision.jpeg import encode_jpeg, scaled_down
 from vision.types import Image
-
-_log = logging.getLogger(__name__)
-
-_FINISH_S: Final = 320.0  # a little longer than the client itself tries
-_FINISH_STOPPED_S: Final = 10.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,40 +46,61 @@ def produce(
     producer: Producer,
     stopped: Callable[[], bool] = lambda: False,
     on_frame: Callable[[Summary], None] = lambda summary: None,
+    sleep: Callable[[float], object] = time.sleep,
 ) -> Summary:
     """Send all pictures of the source, and wait for the broker's word on each.
 
-    A source that ends early does not raise: what could be read is sent and ``error`` of the summary says why.
+    A source that ends early, or a Kafka client that fails for good, does not raise: the summary's ``error`` says why.
+    What raises is a second Ctrl-C, after which nothing is waited for.
 
-    Raises:
-        BrokerUnavailable: the Kafka client failed for good.
+    Args:
+        source: of the pictures.
+        plan: how to send them.
+        producer: the Kafka client.
+        stopped: whether to end soon.
+        on_frame: called after each picture.
+        sleep: waits the given seconds; may return early when stopped.
     """
     summary = Summary(plan.stream, plan.run)
-    publisher = Publisher(producer, plan.topic, summary)
-    pacer = Pacer(rate(plan.fps, source.fps), source.live)
+    publisher = Publisher(producer, plan.topic, summary, stopped)
     started = time.monotonic()
-    last_us = 0
     try:
-        for image in _pictures(source, plan.loop, stopped):
-            if stopped():
-                break
-            summary.frames_read += 1
-            if not pacer.admit():
-                summary.dropped += 1
-                continue
-            # Strictly growing, also where two pictures come within one tick of the clock.
-            last_us = max(time.time_ns() // 1000, last_us + 1)
-            frame = _frame(image, plan, summary.frames_read - 1, last_us)
-            if not publisher.send(frame, wait=not source.live, stopped=stopped):
-                summary.dropped += source.live
-                summary.failed += not source.live
-            on_frame(summary)
-    except SourceError as error:
+        _send_all(source, plan, publisher, summary, stopped, on_frame, sleep)
+    except (SourceError, BrokerUnavailable) as error:
+        summary.error = None if stopped() else str(error)
+    try:
+        publisher.finish()
+    except BrokerUnavailable as error:
         summary.error = str(error)
-    finally:
-        publisher.finish(_FINISH_STOPPED_S if stopped() else _FINISH_S)
-        summary.seconds = time.monotonic() - started
+    summary.seconds = time.monotonic() - started
     return summary
+
+
+def _send_all(
+    source: Source,
+    plan: Plan,
+    publisher: Publisher,
+    summary: Summary,
+    stopped: Callable[[], bool],
+    on_frame: Callable[[Summary], None],
+    sleep: Callable[[float], object],
+) -> None:
+    pacer = Pacer(rate(plan.fps, source.fps), source.live, sleep=sleep)
+    last_us = 0
+    for image in _pictures(source, plan.loop, stopped):
+        read_us = time.time_ns() // 1000
+        admitted = pacer.admit()
+        if stopped():
+            return
+        summary.frames_read += 1
+        if admitted:
+            # A live picture was taken when it came, one of a file is shown when it goes. Strictly growing, also where
+            # two come within one tick of the clock or the clock is put back.
+            last_us = max(read_us if source.live else time.time_ns() // 1000, last_us + 1)
+            frame = _frame(image, plan, summary.frames_read - 1, last_us)
+            admitted = publisher.send(frame, wait=not source.live)
+        summary.dropped += not admitted
+        on_frame(summary)
 
 
 def _pictures(source: Source, loop: bool, stopped: Callable[[], bool]) -> Iterator[Image]:

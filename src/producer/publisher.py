@@ -6,7 +6,7 @@ import logging
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, Final
 
 from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
@@ -15,10 +15,14 @@ from stream.message import MAX_FRAME_BYTES, Frame, to_record
 
 _log = logging.getLogger(__name__)
 
+_PATIENCE_S: Final = 320.0  # a little longer than the client itself tries
+_HURRY_S: Final = 10.0
+_PURGED: Final = frozenset({KafkaError._PURGE_QUEUE, KafkaError._PURGE_INFLIGHT})
+
 
 @dataclass(slots=True)
 class Summary:
-    """What became of the frames of one source.
+    """What became of the frames of one source: each one read is delivered, failed or dropped in the end.
 
     Attributes:
         stream: name of the stream.
@@ -26,10 +30,11 @@ class Summary:
         frames_read: pictures the source gave.
         delivered: frames the broker confirmed.
         failed: frames it did not, or that were too large to send.
-        dropped: pictures of a live source left out: over the frame rate asked for, or with no room to wait for Kafka.
+        dropped: pictures left out: of a live source those over the frame rate asked for, or with no room to wait for
+            Kafka; of any the one in hand when there was no room and it was stopped.
         megabytes: of JPEG delivered.
         seconds: from first picture to last confirmation.
-        error: why the source ended early, if it did.
+        error: why it ended early, if it did and was not asked to.
     """
 
     stream: str
@@ -49,74 +54,114 @@ class Summary:
 
     def as_json(self) -> dict[str, Any]:
         """All figures, for scripts."""
-        return asdict(self) | {"megabytes_per_second": round(self.megabytes_per_second, 2)}
+        rounded = {
+            "megabytes": round(self.megabytes, 3),
+            "seconds": round(self.seconds, 3),
+            "megabytes_per_second": round(self.megabytes_per_second, 2),
+        }
+        return asdict(self) | rounded
 
 
 class Publisher:
-    """Sends frames by a Kafka producer made elsewhere, and keeps count."""
+    """Sends frames by a Kafka producer made elsewhere, and keeps count.
 
-    def __init__(self, producer: Producer, topic: str, summary: Summary) -> None:
+    Args:
+        producer: the Kafka client.
+        topic: where to.
+        summary: where to count.
+        stopped: whether to end soon.
+    """
+
+    def __init__(
+        self, producer: Producer, topic: str, summary: Summary, stopped: Callable[[], bool] = lambda: False
+    ) -> None:
         self._producer = producer
         self._topic = topic
         self._summary = summary
+        self._stopped = stopped
         self._fatal: str | None = None
+        self._told: set[str] = set()
 
-    def send(self, frame: Frame, wait: bool, stopped: Callable[[], bool]) -> bool:
-        """Hand the frame to the client's queue; whether there was room.
+    def send(self, frame: Frame, wait: bool) -> bool:
+        """Hand the frame to the client's queue; False when it was left out for want of room.
 
-        A queue that is full means that the broker is away or slow: with ``wait`` until there is room or
-        ``stopped``, else the frame is left out.
+        A queue that is full means that the broker is away or slow: with ``wait`` until there is room or it is
+        stopped, else the frame is left out.
 
         Raises:
             BrokerUnavailable: the client failed for good.
         """
         if len(frame.jpeg) > MAX_FRAME_BYTES:
-            _log.error("%s: %d bytes, at most %d: not sent", frame.label, len(frame.jpeg), MAX_FRAME_BYTES)
-            self._summary.failed += 1
+            self._failed(f"a frame of over {MAX_FRAME_BYTES} bytes is too large", frame.label)
             return True
-        record = to_record(frame)
         while True:
-            self._check()
             try:
-                self._producer.produce(
-                    self._topic,
-                    value=record.value,
-                    key=record.key,
-                    headers=list(record.headers),
-                    timestamp=record.timestamp_ms,
-                    on_delivery=self._delivered,
-                )
+                self._hand_over(frame)
             except BufferError:
-                if not wait or stopped():
+                self._poll(0.1 if wait else 0)
+                if not wait or self._stopped():
                     return False
-                self._producer.poll(0.1)
-                continue
-            except KafkaException as error:
-                raise BrokerUnavailable(f"Kafka refused a frame: {error.args[0].str()}") from None
-            self._producer.poll(0)
-            return True
+            else:
+                self._poll(0)
+                return True
 
-    def finish(self, timeout_s: float) -> None:
-        """Wait until the broker has answered for every frame, or the time is over: those left count as failed."""
-        deadline = time.monotonic() + timeout_s
+    def finish(self, patience_s: float = _PATIENCE_S, hurry_s: float = _HURRY_S) -> None:
+        """Wait until the broker has answered for every frame; those left when the time is over count as failed.
+
+        Args:
+            patience_s: seconds to wait.
+            hurry_s: seconds to wait from when it is stopped.
+
+        Raises:
+            BrokerUnavailable: the client failed for good.
+        """
+        deadline, hurried = time.monotonic() + patience_s, False
         while len(self._producer) and self._fatal is None and time.monotonic() < deadline:
+            if not hurried and self._stopped():
+                deadline, hurried = min(deadline, time.monotonic() + hurry_s), True
             self._producer.flush(0.2)
         if left := len(self._producer):
+            _log.error("%s: no answer from Kafka for the last %d frames", self._summary.stream, left)
             self._producer.purge()
             self._producer.flush(1)
-            _log.error("%s: no answer from Kafka for the last %d frames", self._summary.stream, left)
         self._check()
 
-    def _delivered(self, error: KafkaError | None, message: Message) -> None:
+    def _hand_over(self, frame: Frame) -> None:
+        record = to_record(frame)
+        try:
+            self._producer.produce(
+                self._topic,
+                value=record.value,
+                key=record.key,
+                headers=list(record.headers),
+                timestamp=record.timestamp_ms,
+                on_delivery=self._answered,
+            )
+        except KafkaException as error:
+            reason: KafkaError = error.args[0]
+            if reason.code() != KafkaError.MSG_SIZE_TOO_LARGE:
+                raise BrokerUnavailable(f"Kafka refused a frame: {reason.str()}") from None
+            self._failed("the client is set to smaller records (message.max.bytes)", frame.label)
+
+    def _poll(self, timeout_s: float) -> None:
+        self._producer.poll(timeout_s)
+        self._check()
+
+    def _answered(self, error: KafkaError | None, message: Message) -> None:
         if error is None:
             self._summary.delivered += 1
             self._summary.megabytes += len(message.value() or b"") / 1e6
             return
-        self._summary.failed += 1
         if error.fatal():
             self._fatal = error.str()
-        if self._summary.failed == 1:
-            _log.error("%s: a frame could not be delivered: %s", self._summary.stream, error.str())
+        self._failed(None if error.code() in _PURGED else error.str(), self._summary.stream)
+
+    def _failed(self, reason: str | None, what: str) -> None:
+        """Count a frame as failed; each reason is told once, not once a frame."""
+        self._summary.failed += 1
+        if reason is not None and reason not in self._told:
+            self._told.add(reason)
+            _log.error("%s: could not be delivered: %s", what, reason)
 
     def _check(self) -> None:
         if self._fatal is not None:

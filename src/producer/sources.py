@@ -10,16 +10,17 @@ import logging
 import re
 from collections.abc import Callable, Iterator
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
-from urllib.parse import SplitResult, unquote, urlsplit
+from urllib.parse import unquote
 
 import cv2
 import numpy as np
 
 from errors import SourceError
-from producer.capture import DEFAULT_FPS, FILE_PROTOCOLS, NETWORK_PROTOCOLS, fps_of, next_image, open_capture
+from producer.cameras import open_address, open_webcam, taken_apart
+from producer.capture import DEFAULT_FPS, FILE_PROTOCOLS, counted_images, fps_of, open_capture
+from producer.source import Source
 from vision.types import Image
 
 _log = logging.getLogger(__name__)
@@ -28,33 +29,8 @@ PICTURES: Final = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", "
 VIDEOS: Final = frozenset(
     {".mp4", ".m4v", ".mkv", ".webm", ".mov", ".avi", ".mpg", ".mpeg", ".ts", ".mjpeg", ".mjpg", ".wmv"}
 )
-SCHEMES: Final = ("rtsp", "rtsps", "http", "https")
-
-_OPEN_TRIES: Final = 3
-_FIRST_WAIT_S: Final = 0.5
-_LONGEST_WAIT_S: Final = 10.0
-_LARGEST_INDEX: Final = 9999
-_MISSES: Final = 64  # unreadable frames in a row after which a video is at its end
+# Containers that keep no index: FFmpeg guesses the number of frames from the duration.
 _GUESSED: Final = frozenset({".mkv", ".webm", ".ts", ".mpg", ".mpeg"})
-
-
-@dataclass(frozen=True, slots=True)
-class Source:
-    """A place pictures come from.
-
-    Attributes:
-        name: for messages; never with user or password.
-        live: pictures come when they come, and one not taken is gone.
-        fps: frames a second to play it at, or None when pictures have no pace of their own.
-        count: pictures expected, or None when nobody knows.
-        read: makes a new iterator of pictures from the start; raises SourceError.
-    """
-
-    name: str
-    live: bool
-    fps: float | None
-    count: int | None
-    read: Callable[[], Iterator[Image]]
 
 
 def open_source(text: str, sleep: Callable[[float], object]) -> Source:
@@ -67,38 +43,43 @@ def open_source(text: str, sleep: Callable[[float], object]) -> Source:
     Raises:
         SourceError: it cannot be read, and why.
     """
+    path = text
     if "://" in text:
-        return _address(text, sleep)
-    if text.isdecimal():
-        if len(text) > 4:
-            raise SourceError(f"{text[:40]}: a webcam's index is 0 to {_LARGEST_INDEX}")
-        return _live(f"webcam {text}", int(text), sleep)
-    path = Path(text)
+        parts = taken_apart(text)
+        if parts.scheme != "file":
+            return open_address(text, sleep)
+        if parts.netloc not in ("", "localhost"):
+            raise SourceError(f"{text}: a file address has no host: file:///path/to/video.mp4")
+        path = unquote(parts.path)
+    elif text.isdecimal():
+        return open_webcam(text, sleep)
+    if not path:  # which would mean the current folder
+        raise SourceError(f"got {text!r} as source: name a file, a folder, a webcam's index or an address")
+    return _path(Path(path))
+
+
+def _path(path: Path) -> Source:
     try:
-        there, is_folder = path.exists(), path.is_dir()
+        there, is_folder, is_file = path.exists(), path.is_dir(), path.is_file()
     except OSError as error:
-        raise SourceError(f"{text}: {error.strerror}") from None
+        raise SourceError(f"{path}: {error.strerror}") from None
     if is_folder:
         return _folder(path)
     if not there:
-        raise SourceError(f"{text}: no such file or folder, nor a webcam's index, nor an rtsp:// or http:// address")
+        raise SourceError(f"{path}: no such file or folder, nor a webcam's index, nor an rtsp:// or http:// address")
+    if not is_file:
+        raise SourceError(f"{path}: neither a file nor a folder; a webcam is named by its index, such as 0")
     if path.suffix.lower() in PICTURES:
         return Source(path.name, live=False, fps=None, count=1, read=lambda: iter([_picture(path)]))
     return _video(path)
 
 
-def without_credentials(address: str) -> str:
-    """The address without user, password, query and fragment.
-
-    >>> without_credentials("rtsp://admin:secret@cam/1?token=x")
-    'rtsp://cam/1'
-    """
-    parts = urlsplit(address)
-    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
-
-
 def _video(path: Path) -> Source:
-    if path.stat().st_size == 0:
+    try:
+        size = path.stat().st_size
+    except OSError as error:  # gone since the folder was listed
+        raise SourceError(f"{path}: {error.strerror}") from None
+    if size == 0:
         raise SourceError(f"{path}: the file is empty")
     with open_capture(str(path), str(path), FILE_PROTOCOLS) as capture:
         fps, count = fps_of(capture), int(capture.get(cv2.CAP_PROP_FRAME_COUNT))
@@ -108,31 +89,15 @@ def _video(path: Path) -> Source:
 
 def _video_frames(path: Path, expected: int | None) -> Iterator[Image]:
     exact = path.suffix.lower() not in _GUESSED
-    return _counted(str(path), str(path), FILE_PROTOCOLS, expected, exact)
-
-
-def _counted(device: str, name: str, protocols: str, expected: int | None, exact: bool) -> Iterator[Image]:
-    """All readable frames of what has an end, then an error when they are fewer than there should be."""
-    with open_capture(device, name, protocols) as capture:
-        read = misses = 0
-        # One unreadable packet is not the end: OpenCV says False for it and goes on when asked again.
-        while misses <= (_MISSES if expected else 0):
-            if (image := next_image(capture)) is None:
-                misses += 1
-                continue
-            read, misses = read + 1, 0
-            yield image
-    if read == 0:
-        raise SourceError(f"{name}: a video without a single readable frame")
-    # Containers that keep no index guess the count from the duration, so the last few may not exist.
-    if expected and read < (expected - 2 if exact else 0.95 * expected - 2):
-        raise SourceError(f"{name}: cut off or damaged: {read} of about {expected} frames could be read")
+    return counted_images(str(path), str(path), FILE_PROTOCOLS, expected, exact)
 
 
 def _folder(folder: Path) -> Source:
-    files = [
-        f for f in sorted(folder.iterdir(), key=_natural) if f.suffix.lower() in PICTURES | VIDEOS and f.is_file()
-    ]
+    try:
+        content = sorted(folder.iterdir(), key=_natural)
+        files = [file for file in content if file.suffix.lower() in PICTURES | VIDEOS and file.is_file()]
+    except OSError as error:
+        raise SourceError(f"{folder}: {error.strerror}") from None
     if not files:
         raise SourceError(f"{folder}: no pictures or videos in it ({', '.join(sorted(PICTURES | VIDEOS))})")
     only_pictures = all(f.suffix.lower() in PICTURES for f in files)
@@ -172,10 +137,13 @@ def _folder_frames(folder: Path, files: list[Path]) -> Iterator[Image]:
 
 def _picture(path: Path) -> Image:
     try:
+        content = path.read_bytes()
         # Not cv2.imread: it takes no path that the locale cannot say on some systems.
-        image = cv2.imdecode(np.frombuffer(path.read_bytes(), np.uint8), cv2.IMREAD_COLOR)
-    except (OSError, cv2.error) as error:
-        raise SourceError(f"{path}: {error}") from None
+        image = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_COLOR) if content else None
+    except OSError as error:
+        raise SourceError(f"{path}: {error.strerror}") from None
+    except cv2.error as error:
+        raise SourceError(f"{path}: not a picture that can be read: {error.err}") from None
     if image is None:
         raise SourceError(f"{path}: not a picture that can be read")
     return np.asarray(image, np.uint8)
@@ -185,65 +153,3 @@ def _natural(path: Path) -> list[tuple[int, int, str]]:
     """Sort key under which ``frame2`` stands before ``frame10``."""
     parts = re.findall(r"\d+|\D+", path.name)
     return [(0, int(part), "") if part.isdecimal() else (1, 0, part) for part in parts]
-
-
-def _address(address: str, sleep: Callable[[float], object]) -> Source:
-    parts = _taken_apart(address)
-    name = without_credentials(address)
-    if parts.scheme == "file":
-        return open_source(unquote(parts.path), sleep)
-    if parts.scheme not in SCHEMES:
-        raise SourceError(f"{name}: the scheme is {parts.scheme!r}; one of file, {', '.join(SCHEMES)}")
-    if not parts.hostname:
-        raise SourceError(f"{name}: the address names no host")
-    with open_capture(address, name, NETWORK_PROTOCOLS) as capture:
-        count, fps = int(capture.get(cv2.CAP_PROP_FRAME_COUNT)), fps_of(capture)
-    if count > 0:  # a file on a web server: it has an end
-        return Source(
-            name,
-            live=False,
-            fps=fps,
-            count=count,
-            read=lambda: _counted(address, name, NETWORK_PROTOCOLS, count, exact=False),
-        )
-    return _live(name, address, sleep)
-
-
-def _taken_apart(address: str) -> SplitResult:
-    """The parts of the address; nothing of one that has none is shown, for a password may stand anywhere in it."""
-    try:
-        parts = urlsplit(address)
-        _ = parts.port
-    except ValueError:
-        raise SourceError(
-            "the address cannot be taken apart: its port must be a number up to 65535, and in a user name or "
-            "password / ? # [ ] @ : are written %2F %3F %23 %5B %5D %40 %3A"
-        ) from None
-    return parts
-
-
-def _live(name: str, device: str | int, sleep: Callable[[float], object]) -> Source:
-    return Source(name, live=True, fps=None, count=None, read=lambda: _live_frames(name, device, sleep))
-
-
-def _live_frames(name: str, device: str | int, sleep: Callable[[float], object]) -> Iterator[Image]:
-    """Pictures as they come. What breaks is opened again, each wait twice the last up to ten seconds.
-
-    A source that never gave a picture is given up after three tries; one that did is waited for as long as it takes.
-    """
-    worked, failures = False, 0
-    while True:
-        try:
-            with open_capture(device, name, NETWORK_PROTOCOLS) as capture:
-                while (image := next_image(capture)) is not None:
-                    worked, failures = True, 0
-                    yield image
-            reason = f"{name}: no more pictures come"
-        except SourceError as error:
-            reason = str(error)
-        failures += 1
-        if not worked and failures >= _OPEN_TRIES:
-            raise SourceError(f"{reason} (tried {failures} times)")
-        wait_s = min(_LONGEST_WAIT_S, _FIRST_WAIT_S * 2 ** min(failures - 1, 10))
-        _log.warning("%s; opening it again in %.1f s", reason, wait_s)
-        sleep(wait_s)

@@ -121,9 +121,11 @@ def wait_for_broker(
             admin.list_topics(timeout=min(1.0, timeout_s))
             return
         except KafkaException:
-            if stopped() or time.monotonic() >= deadline:
+            if stopped():
+                raise BrokerUnavailable(f"stopped while waiting for Kafka at {bootstrap}") from None
+            if time.monotonic() >= deadline:
                 raise BrokerUnavailable(
-                    f"no Kafka answers at {bootstrap} after {timeout_s:.0f} s: start one with 'framewatch services' "
+                    f"no Kafka answers at {bootstrap} after {timeout_s:g} s: start one with 'framewatch services' "
                     "or 'framewatch up', or name another by KAFKA_BOOTSTRAP_SERVERS"
                 ) from None
             if not told:

@@ -1,0 +1,27 @@
+"""What a source of pictures is, wherever they come from."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+from vision.types import Image
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """A place pictures come from.
+
+    Attributes:
+        name: for messages; never with user or password.
+        live: pictures come when they come, and one not taken is gone.
+        fps: frames a second to play it at, or None when pictures have no pace of their own.
+        count: pictures expected, or None when nobody knows.
+        read: makes a new iterator of pictures from the start; raises SourceError.
+    """
+
+    name: str
+    live: bool
+    fps: float | None
+    count: int | None
+    read: Callable[[], Iterator[Image]]

@@ -1,0 +1,563 @@
+"""``framewatch produce`` on a real broker: every frame arrives once and in order, whatever is put in its way."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import os
+import pty
+import re
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import psutil
+import pytest
+from confluent_kafka import Consumer, TopicPartition
+from confluent_kafka.admin import AdminClient
+
+from conftest import REPOSITORY, SAMPLE, Command, Services
+from services.home import Endpoints
+from stream.kafka import ensure_topic
+from stream.message import MAX_RECORD_BYTES, Frame, Record, from_record
+from test_sources import (
+    Handler,
+    Web,
+    camera,
+    closed_port,
+    cut,
+    in_turn,
+    index_first,
+    noise,
+    plain,
+    serving,
+    write_picture,
+    write_video,
+)
+from vision.jpeg import decode_img, encode_jpeg, scaled_down
+
+SIGNALS = [signal.SIGINT, signal.SIGTERM]
+
+
+@dataclass(frozen=True)
+class Arrived:
+    """A frame as it lies on the topic."""
+
+    frame: Frame
+    partition: int
+    timestamp_ms: int
+
+
+class Bench:
+    """A topic of the test's own, and producers that fill it."""
+
+    def __init__(self, start: Command, kafka: str, topic: str) -> None:
+        self._start = start
+        self.kafka = kafka
+        self.topic = topic
+
+    def start(self, source: object, *options: object, **environment: str) -> subprocess.Popen[str]:
+        return self._start("produce", source, "--topic", self.topic, *options, **environment)
+
+    def run(self, source: object, *options: object, **environment: str) -> tuple[int, str, str]:
+        """Exit code, output and errors of a producer that comes to its end."""
+        process = self.start(source, *options, **environment)
+        out, err = process.communicate(timeout=120)
+        return process.returncode, out, err
+
+    def figures(self, source: object, *options: object) -> dict[str, Any]:
+        """The summary of a producer that comes to a good end and says nothing else."""
+        code, out, err = self.run(source, "--json", *options)
+        assert (code, err) == (0, "")
+        return dict(json.loads(out))
+
+    def count(self) -> int:
+        """Records on the topic."""
+        with self._consumer() as consumer:
+            return sum(high - low for _, low, high in bounds(consumer, self.topic))
+
+    def wait_for(self, n: int, timeout_s: float = 30) -> None:
+        wait_for(lambda: self.count() >= n, f"{n} frames on the topic", timeout_s)
+
+    def arrived(self) -> list[Arrived]:
+        """All records there are now, by capture time; each is checked as a worker does."""
+        found: list[Arrived] = []
+        with self._consumer() as consumer:
+            ends = {partition: (low, high) for partition, low, high in bounds(consumer, self.topic) if high > low}
+            consumer.assign([TopicPartition(self.topic, partition, low) for partition, (low, _) in ends.items()])
+            left = sum(high - low for low, high in ends.values())
+            deadline = time.monotonic() + 30
+            while left:
+                assert time.monotonic() < deadline, f"{left} records do not come"
+                for message in consumer.consume(500, 0.5):
+                    assert message.error() is None
+                    partition, offset, headers = message.partition() or 0, message.offset() or 0, message.headers()
+                    if offset >= ends[partition][1]:  # newer than the question
+                        continue
+                    assert isinstance(headers, list)
+                    record = Record(
+                        key=as_bytes(message.key()),
+                        value=as_bytes(message.value()),
+                        headers=[(name, as_bytes(text)) for name, text in headers],
+                        timestamp_ms=message.timestamp()[1],
+                    )
+                    found.append(Arrived(from_record(record), partition, record.timestamp_ms))
+                    left -= 1
+        return sorted(found, key=lambda one: one.frame.time_us)
+
+    def frames(self) -> list[Frame]:
+        return [one.frame for one in self.arrived()]
+
+    @contextmanager
+    def _consumer(self) -> Iterator[Consumer]:
+        consumer = Consumer(
+            {"bootstrap.servers": self.kafka, "group.id": "reads", "fetch.max.bytes": 2 * MAX_RECORD_BYTES,
+             "receive.message.max.bytes": 3 * MAX_RECORD_BYTES, "enable.auto.commit": False}
+        )  # fmt: skip
+        try:
+            yield consumer
+        finally:
+            consumer.close()
+
+
+def as_bytes(text: str | bytes | None) -> bytes | None:
+    return text.encode() if isinstance(text, str) else text
+
+
+def bounds(consumer: Consumer, topic: str) -> list[tuple[int, int, int]]:
+    """Partition, first and next offset of each."""
+    partitions = consumer.list_topics(topic, timeout=10).topics[topic].partitions
+    found = []
+    for partition in partitions:
+        low, high = consumer.get_watermark_offsets(TopicPartition(topic, partition), timeout=10)
+        found.append((partition, low, high))
+    return found
+
+
+def wait_for(true: Callable[[], bool], what: str, timeout_s: float = 30) -> None:
+    deadline = time.monotonic() + timeout_s
+    while not true():
+        assert time.monotonic() < deadline, f"{what} not within {timeout_s} s"
+        time.sleep(0.05)
+
+
+def ended(process: subprocess.Popen[str], number: int | None = signal.SIGINT, within_s: float = 20) -> dict[str, Any]:
+    """The summary of a producer that is asked to end, or comes to its end, and does so well."""
+    if number is not None:
+        process.send_signal(number)
+    out, err = process.communicate(timeout=within_s)
+    assert process.returncode == 0, err
+    return dict(json.loads(out))
+
+
+def numbers(frames: list[Frame]) -> list[int]:
+    return [frame.number for frame in frames]
+
+
+@pytest.fixture
+def bench(framewatch: Command, endpoints: Endpoints, topic: str) -> Bench:
+    return Bench(framewatch, endpoints.kafka, topic)
+
+
+@pytest.fixture(scope="module")
+def clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Thirty frames at 15 a second."""
+    return write_video(tmp_path_factory.mktemp("clip") / "clip.avi", "MJPG", 30, 15)
+
+
+# What arrives
+
+
+def test_every_frame_arrives_once_in_order_whole_and_stamped(bench: Bench) -> None:
+    before_us = time.time_ns() // 1000
+    summary = bench.figures(SAMPLE, "--fps", "max", "--run", "r1")
+    after_us = time.time_ns() // 1000
+    arrived = bench.arrived()
+    frames = [one.frame for one in arrived]
+    assert numbers(frames) == list(range(420))
+    times = [frame.time_us for frame in frames]
+    assert before_us < times[0] < times[-1] < after_us
+    assert all(a < b for a, b in itertools.pairwise(times))
+    assert [one.timestamp_ms for one in arrived] == [moment // 1000 for moment in times]
+    assert {one.partition for one in arrived} in ({0}, {1})
+    assert {(f.stream, f.run, f.width, f.height) for f in frames} == {("sample", "r1", 640, 360)}
+    source = cv2.VideoCapture(str(SAMPLE))
+    for frame in frames:
+        there, image = source.read()
+        assert there
+        if frame.number % 20 == 0:
+            assert np.abs(decode_img(frame.jpeg).astype(int) - image).mean() < 3
+    source.release()
+    megabytes = sum(len(frame.jpeg) for frame in frames) / 1e6
+    assert summary | {"seconds": 0, "megabytes_per_second": 0} == {
+        "stream": "sample", "run": "r1", "frames_read": 420, "delivered": 420, "failed": 0, "dropped": 0,
+        "megabytes": pytest.approx(megabytes, abs=0.001), "seconds": 0, "megabytes_per_second": 0, "error": None,
+    }  # fmt: skip
+    assert 0 < summary["seconds"] < (after_us - before_us) / 1e6
+    assert summary["megabytes_per_second"] == pytest.approx(megabytes / summary["seconds"], rel=0.02)
+
+
+@pytest.mark.parametrize(("fps", "seconds"), [("native", 29 / 15), ("60", 29 / 60), ("max", 0.0)])
+def test_the_pace_is_as_recorded_or_as_said_or_as_fast_as_possible(
+    bench: Bench, clip: Path, fps: str, seconds: float
+) -> None:
+    bench.figures(clip, "--fps", fps)
+    times = [frame.time_us / 1e6 for frame in bench.frames()]
+    assert len(times) == 30
+    assert times[-1] - times[0] == pytest.approx(seconds, abs=0.2)
+
+
+def test_two_producers_at_once_do_not_mix(bench: Bench, clip: Path) -> None:
+    names = ("front door", "back")
+    both = [bench.start(clip, "--stream", name, "--run", "r", "--fps", "60", "--json") for name in names]
+    assert [ended(process, None)["delivered"] for process in both] == [30, 30]
+    for name in names:
+        assert numbers([frame for frame in bench.frames() if frame.stream == name]) == list(range(30))
+
+
+def test_a_folder_of_pictures_and_videos_is_one_stream(bench: Bench, clip: Path, tmp_path: Path) -> None:
+    write_picture(tmp_path / "1.png", plain(50))
+    (tmp_path / "2.avi").write_bytes(clip.read_bytes())
+    write_picture(tmp_path / "10.jpg", plain(200))
+    assert bench.figures(tmp_path, "--fps", "max", "--stream", "mixed")["delivered"] == 32
+    frames = bench.frames()
+    assert numbers(frames) == list(range(32))
+    assert [round(float(decode_img(frames[at].jpeg).mean())) for at in (0, 31)] == [50, 200]
+    assert [(frame.width, frame.height) for frame in frames[::31]] == [(60, 40)] * 2
+    assert {(frame.width, frame.height) for frame in frames[1:31]} == {(160, 120)}
+
+
+def test_a_huge_picture_is_scaled_down_and_quality_is_as_said(bench: Bench, tmp_path: Path) -> None:
+    image = np.kron(noise(1, 75, 100), np.ones((40, 40, 1), np.uint8))
+    picture = write_picture(tmp_path / "huge.png", image)
+    bench.figures(picture, "--max-side", 640, "--quality", 30, "--run", "small")
+    bench.figures(picture)
+    small, usual = bench.frames()
+    assert [(frame.width, frame.height) for frame in (small, usual)] == [(640, 480), (1920, 1440)]
+    assert small.jpeg == encode_jpeg(scaled_down(image, 640), 30)
+    assert usual.jpeg == encode_jpeg(scaled_down(image, 1920), 90)
+
+
+def test_a_frame_over_the_limit_is_not_sent_and_counted(bench: Bench, tmp_path: Path) -> None:
+    picture = write_picture(tmp_path / "noise.bmp", noise(1, 3000, 4000))
+    code, out, err = bench.run(picture, "--max-side", 4000, "--quality", 100, "--json")
+    summary = json.loads(out)
+    assert (code, summary["frames_read"], summary["delivered"], summary["failed"]) == (1, 1, 0, 1)
+    assert "noise #0: could not be delivered: a frame of over 16" in err
+    assert bench.count() == 0
+
+
+# Ends
+
+
+@pytest.mark.parametrize("number", SIGNALS)
+def test_a_loop_goes_on_until_stopped_and_then_all_is_delivered(bench: Bench, clip: Path, number: int) -> None:
+    process = bench.start(clip, "--loop", "--fps", "200", "--json")
+    bench.wait_for(70)
+    summary = ended(process, number, 8)
+    frames = bench.frames()
+    assert numbers(frames) == list(range(summary["delivered"]))
+    assert summary["frames_read"] == summary["delivered"] > 70
+    assert (summary["failed"], summary["dropped"], summary["error"]) == (0, 0, None)
+    assert frames[0].jpeg == frames[30].jpeg == frames[60].jpeg != frames[1].jpeg
+
+
+def test_the_summary_is_one_line_for_people(bench: Bench, clip: Path) -> None:
+    process = bench.start(clip, "--loop", "--stream", "door", "--run", "r7", "--fps", "0.01")
+    bench.wait_for(1)
+    process.send_signal(signal.SIGINT)
+    out, err = process.communicate(timeout=5)  # though the next frame is due in 100 s
+    assert (process.returncode, err) == (0, "")
+    figures = r"1 frames read, 1 delivered, 0 failed, 0\.0 MB in \d\.\d s, \d\.\d MB/s\n"
+    assert re.fullmatch(rf"door \(run r7\): {figures}", out)
+
+
+@pytest.mark.parametrize("options", [(), ("--json",)])
+def test_of_a_cut_off_video_what_could_be_read_arrives_and_one_line_says_why_it_ended(
+    bench: Bench, tmp_path: Path, options: tuple[str, ...]
+) -> None:
+    short = cut(index_first(write_video(tmp_path / "whole.mp4")), 0.5)
+    code, out, err = bench.run(short, "--fps", "max", *options)
+    n = bench.count()
+    why = f"{short}: cut off or damaged: {n} of about 60 frames could be read"
+    assert (code, err) == (1, f"framewatch: {why}\n")
+    assert 5 < n < 55
+    assert numbers(bench.frames()) == list(range(n))
+    if options:
+        summary = json.loads(out)
+        assert (summary["frames_read"], summary["delivered"], summary["error"]) == (n, n, why)
+    else:
+        assert f"{n} frames read, {n} delivered, 0 failed" in out
+
+
+def test_what_cannot_be_read_at_all_is_one_line(bench: Bench, tmp_path: Path) -> None:
+    (tmp_path / "broken.mp4").write_bytes(b"\0\0\0\x18ftypmp42 and then nothing of the kind" * 20)
+    (tmp_path / "empty.mkv").touch()
+    write_video(tmp_path / "frameless.avi", "MJPG", 0)
+    (tmp_path / "folder").mkdir()
+    sources = {
+        tmp_path / "broken.mp4": "broken.mp4: cannot be opened as a video",
+        tmp_path / "empty.mkv": "empty.mkv: the file is empty",
+        tmp_path / "frameless.avi": "frameless.avi: ",
+        tmp_path / "folder": "folder: no pictures or videos in it",
+        tmp_path / "missing.mp4": "missing.mp4: no such file or folder",
+        "": "got '' as source: name a file",
+        "ftp://u:secret@host/a": "ftp://host/a: the scheme is 'ftp'; one of file, rtsp",
+    }
+    running = [(expected, bench.start(source)) for source, expected in sources.items()]
+    for expected, process in running:
+        _, err = process.communicate(timeout=30)
+        assert process.returncode == 1
+        assert expected in err
+        assert err.startswith("framewatch: ")
+        assert err.count("\n") == 1
+    assert bench.count() == 0
+
+
+def test_wrong_values_are_one_line_that_says_what_was_got_and_what_is_allowed(bench: Bench) -> None:
+    wrong = {
+        ("--fps", "0"): ("'0'", "native, max, or a number over 0 and at most 1000"),
+        ("--fps", "nan"): ("'nan'", "native, max, or a number"),
+        ("--wait", "-1"): ("'-1'", "a number of seconds, 0 to 86400"),
+        ("--quality", "101"): ("'101'", "100"),
+        ("--max-side", "wide"): ("'wide'", "integer"),
+        ("--stream", "a/b"): ("'a/b'", "1 to 64 letters"),
+    }
+    running = [(name, said, bench.start(SAMPLE, name, value)) for (name, value), said in wrong.items()]
+    for name, said, process in running:
+        _, err = process.communicate(timeout=30)
+        assert process.returncode == 2
+        assert err.startswith("framewatch: ")
+        assert err.count("\n") == 1
+        assert all(part in err for part in (name, *said)), err
+
+
+def test_a_terminal_shows_how_far_it_is(bench: Bench, services: Services, clip: Path) -> None:
+    ours, theirs = pty.openpty()
+    process = subprocess.Popen(
+        [sys.executable, "-m", "producer", str(clip), "--topic", bench.topic, "--fps", "30"],
+        env={**services.environment(), "TERM": "xterm", "COLUMNS": "100"},
+        cwd=REPOSITORY, stdout=subprocess.PIPE, stderr=theirs, text=True,
+    )  # fmt: skip
+    os.close(theirs)
+    shown = b""
+    with open(ours, "rb", buffering=0) as terminal:  # noqa: PTH123
+        try:
+            while part := terminal.read(4096):
+                shown += part
+        except OSError:  # Linux says so when the other end was closed
+            pass
+    out, _ = process.communicate(timeout=30)
+    assert process.returncode == 0
+    assert "30 frames read, 30 delivered" in out
+    assert re.search(rb"clip.*\D[1-9]\d?/30\b", shown), shown
+
+
+# The broker is away
+
+
+def test_a_broker_that_is_not_there_is_waited_for_and_then_one_line_says_so(bench: Bench) -> None:
+    nowhere = f"127.0.0.1:{closed_port()}"
+    started = time.monotonic()
+    stopped = bench.start(SAMPLE, "--json", KAFKA_BOOTSTRAP_SERVERS=nowhere)
+    code, out, err = bench.run(SAMPLE, "--wait", "1.5", KAFKA_BOOTSTRAP_SERVERS=nowhere)
+    assert 1.5 < time.monotonic() - started < 8
+    notice, said = err.splitlines()
+    assert (code, out) == (1, "")
+    assert f"waiting for Kafka at {nowhere}" in notice
+    assert said.startswith(f"framewatch: no Kafka answers at {nowhere} after ")
+    # The other one waits a minute, but not when stopped; nothing was sent, and that is no error.
+    summary = ended(stopped, signal.SIGINT, 5)
+    assert (summary["frames_read"], summary["delivered"], summary["error"]) == (0, 0, None)
+
+
+@pytest.fixture(scope="module")
+def own(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Services]:
+    """A broker that may be killed."""
+    services = Services(tmp_path_factory.mktemp("own"))
+    try:
+        yield services.start()
+    finally:
+        services.stop()
+
+
+@pytest.fixture
+def fragile(own: Services, framewatch: Command, topic: str) -> Bench:
+    """A topic on the broker that may be killed."""
+    ensure_topic(own.endpoints.kafka, topic, 2, 1, {})
+
+    def start(*arguments: object, **environment: str) -> subprocess.Popen[str]:
+        return framewatch(*arguments, FRAMEWATCH_HOME=str(own.home.folder), **environment)
+
+    return Bench(start, own.endpoints.kafka, topic)
+
+
+@contextmanager
+def paused(services: Services) -> Iterator[None]:
+    """The broker is there and answers nothing."""
+    assert services.kafka.pid is not None
+    os.kill(services.kafka.pid, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        os.kill(services.kafka.pid, signal.SIGCONT)
+
+
+def test_a_broker_that_goes_away_costs_no_frame(own: Services, fragile: Bench) -> None:
+    process = fragile.start(SAMPLE, "--fps", "100", "--json")
+    fragile.wait_for(60)
+    with paused(own):
+        time.sleep(3)
+    fragile.wait_for(150)
+    assert own.kafka.pid is not None
+    os.kill(own.kafka.pid, signal.SIGKILL)
+    own.kafka.start()
+    summary = ended(process, None, 60)
+    assert (summary["frames_read"], summary["delivered"], summary["failed"]) == (420, 420, 0)
+    arrived = fragile.arrived()
+    assert numbers([one.frame for one in arrived]) == list(range(420))
+    assert len({one.partition for one in arrived}) == 1
+
+
+def test_stopped_while_the_broker_is_away_it_waits_for_it_some_seconds_unless_stopped_again(
+    own: Services, fragile: Bench
+) -> None:
+    patient = fragile.start(SAMPLE, "--loop", "--json")
+    hasty = fragile.start(SAMPLE, "--loop", "--stream", "hasty")
+    wait_for(lambda: len({frame.stream for frame in fragile.frames()}) == 2, "both streams")
+    with paused(own):
+        time.sleep(0.5)
+        for process in (patient, hasty):
+            process.send_signal(signal.SIGINT)
+        time.sleep(0.5)
+        assert (patient.poll(), hasty.poll()) == (None, None)
+        hasty.send_signal(signal.SIGINT)
+        hasty.communicate(timeout=2)
+        assert hasty.returncode == 130
+    summary = ended(patient, None)
+    assert (summary["failed"], summary["dropped"]) == (0, 0)
+    frames = [frame for frame in fragile.frames() if frame.stream == "sample"]
+    assert numbers(frames) == list(range(summary["delivered"]))
+
+
+def test_a_topic_deleted_in_mid_stream_is_made_again_and_filled(bench: Bench, endpoints: Endpoints) -> None:
+    process = bench.start(SAMPLE, "--fps", "120", "--json")
+    bench.wait_for(60)
+    admin = AdminClient({"bootstrap.servers": endpoints.kafka})
+    admin.delete_topics([bench.topic])[bench.topic].result(20)
+    out, err = process.communicate(timeout=60)
+    summary = json.loads(out)
+    found = numbers(bench.frames())
+    assert (summary["frames_read"], summary["failed"]) == (420, 0), err
+    assert process.returncode == 0
+    assert found == list(range(420 - len(found), 420)), "the new topic has all from some frame on, once"
+    assert len(found) > 200
+
+
+# Long runs
+
+
+def test_memory_stays_flat(bench: Bench) -> None:
+    process = bench.start(SAMPLE, "--fps", "max", "--loop", "--max-side", "320", "--json")
+    resident = psutil.Process(process.pid).memory_info
+    bench.wait_for(500)
+    early = resident().rss
+    bench.wait_for(5000, 90)
+    late = resident().rss
+    assert ended(process)["delivered"] >= 5000
+    assert (late - early) / 1e6 < 15
+
+
+# Live sources
+
+
+def endless(fps: float, seconds: float = 60) -> Callable[[Handler], None]:
+    """A camera."""
+    jpegs = [cv2.imencode(".jpg", noise(number))[1].tobytes() for number in range(10)]
+
+    def send(request: Handler) -> None:
+        request.send_response(200)
+        request.send_header("Content-Type", "multipart/x-mixed-replace; boundary=frame")
+        request.end_headers()
+        for number in range(int(fps * seconds)):
+            jpeg = jpegs[number % 10]
+            head = f"--frame\r\nContent-Type: image/jpeg\r\nContent-Length: {len(jpeg)}\r\n\r\n".encode()
+            request.wfile.write(head + jpeg + b"\r\n")
+            time.sleep(1 / fps)
+
+    return send
+
+
+@pytest.fixture
+def web() -> Iterator[Web]:
+    with serving() as server:
+        yield server
+
+
+def test_a_camera_that_breaks_and_comes_back_goes_on_in_the_same_run(bench: Bench, web: Web) -> None:
+    web.routes["/live"] = in_turn(endless(50), endless(50, 0.4), camera, lambda request: None, endless(50))
+    process = bench.start(web.address("/live", "hidden:secret@"), "--json")
+    bench.wait_for(20 + 10 + 30)
+    process.send_signal(signal.SIGINT)
+    out, err = process.communicate(timeout=15)
+    summary, frames = json.loads(out), bench.frames()
+    assert (process.returncode, summary["error"]) == (0, None)
+    assert summary["delivered"] == summary["frames_read"] == len(frames)
+    assert numbers(frames) == list(range(len(frames)))
+    assert {(frame.run, frame.stream) for frame in frames} == {(summary["run"], "127.0.0.1")}
+    assert err.count("opening it again") >= 3
+    assert "secret" not in out + err
+
+
+def test_of_a_camera_what_is_over_the_rate_is_left_out(bench: Bench, web: Web) -> None:
+    web.routes["/live"] = endless(60)
+    process = bench.start(web.address("/live"), "--fps", "20", "--json")
+    bench.wait_for(30)
+    summary, frames = ended(process), bench.frames()
+    assert summary["frames_read"] == summary["delivered"] + summary["dropped"]
+    assert summary["delivered"] == len(frames)
+    seconds = (frames[-1].time_us - frames[0].time_us) / 1e6
+    assert (len(frames) - 1) / seconds == pytest.approx(20, rel=0.15)
+    assert all(a < b for a, b in itertools.pairwise(numbers(frames)))
+
+
+def test_while_the_broker_is_away_a_cameras_frames_are_left_out_and_counted(
+    own: Services, fragile: Bench, web: Web
+) -> None:
+    web.routes["/live"] = endless(100)
+    small = json.dumps({"queue.buffering.max.kbytes": "1024"})
+    process = fragile.start(web.address("/live"), "--json", FRAMEWATCH_KAFKA_OPTIONS=small)
+    resident = psutil.Process(process.pid).memory_info
+    fragile.wait_for(50)
+    before = resident().rss
+    with paused(own):
+        time.sleep(2.5)
+        assert process.poll() is None
+        grown = resident().rss - before
+    last = fragile.count()
+    fragile.wait_for(last + 80)
+    summary, frames = ended(process), fragile.frames()
+    assert grown < 15e6
+    assert summary["failed"] == 0
+    assert summary["dropped"] > 80
+    assert summary["frames_read"] == summary["delivered"] + summary["dropped"]
+    assert summary["delivered"] == len(frames)
+    assert all(a < b for a, b in itertools.pairwise(numbers(frames)))
+
+
+def test_a_camera_that_hangs_can_be_stopped(bench: Bench, web: Web) -> None:
+    hanging = [endless(50, 0.1), lambda request: time.sleep(30)]
+    web.routes["/live"] = in_turn(*hanging)
+    process = bench.start(web.address("/live"), "--json")
+    wait_for(lambda: len(web.requests) >= 2, "the request that hangs")
+    time.sleep(1)
+    summary = ended(process, signal.SIGINT, 12)
+    assert summary["error"] is None
