@@ -11,8 +11,8 @@ PAGE = Path(__file__).resolve().parents[1] / "docs" / "settings.md"
 INTRODUCTION = """# Settings
 
 Made by `scripts/write_settings_page.py` from `src/settings.py`. An option wins over its variable. A command takes the
-options that concern it (`framewatch COMMAND --help`); a variable holds for all. Passwords have no option, since anybody
-on the machine can read the options of a running program.
+options that concern it (`framewatch COMMAND --help`); a variable holds for all. Passwords have no option, since
+anybody on the machine can read the options of a running program.
 
 | variable | option | what | default |
 | --- | --- | --- | --- |

@@ -7,6 +7,7 @@ import secrets
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -128,3 +129,11 @@ def framewatch(services: Services) -> Iterator[Callable[..., subprocess.Popen[st
 
 
 Command = Callable[..., subprocess.Popen[str]]
+
+
+def wait_for(true: Callable[[], bool], what: str, timeout_s: float = 60) -> None:
+    """Return when it is true; fail, naming it, when that takes too long."""
+    deadline = time.monotonic() + timeout_s
+    while not true():
+        assert time.monotonic() < deadline, f"{what} not within {timeout_s} s"
+        time.sleep(0.05)

@@ -10,7 +10,7 @@ import time
 import urllib.error
 import urllib.request
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +21,7 @@ from confluent_kafka import Consumer, Producer
 from confluent_kafka.admin import AdminClient
 from pymongo.database import Database
 
-from conftest import SAMPLE, Command
+from conftest import SAMPLE, Command, wait_for
 from ports import choose_port
 from services.home import Endpoints
 from storage.events import Document, from_document
@@ -108,13 +108,6 @@ class World:
 @pytest.fixture
 def world(framewatch: Command, topic: str, database: Database[Document], endpoints: Endpoints) -> Iterator[World]:
     yield World(framewatch, topic, database, endpoints)
-
-
-def wait_for(true: Callable[[], bool], what: str, timeout_s: float = 60) -> None:
-    deadline = time.monotonic() + timeout_s
-    while not true():
-        assert time.monotonic() < deadline, f"{what} not within {timeout_s} s"
-        time.sleep(0.1)
 
 
 def answers(port: int) -> bool:

@@ -24,7 +24,7 @@ import pytest
 from confluent_kafka import Consumer, TopicPartition
 from confluent_kafka.admin import AdminClient
 
-from conftest import REPOSITORY, SAMPLE, Command, Services
+from conftest import REPOSITORY, SAMPLE, Command, Services, wait_for
 from services.home import Endpoints
 from stream.kafka import ensure_topic
 from stream.message import MAX_RECORD_BYTES, Frame, Record, from_record
@@ -140,13 +140,6 @@ def bounds(consumer: Consumer, topic: str) -> list[tuple[int, int, int]]:
         low, high = consumer.get_watermark_offsets(TopicPartition(topic, partition), timeout=10)
         found.append((partition, low, high))
     return found
-
-
-def wait_for(true: Callable[[], bool], what: str, timeout_s: float = 30) -> None:
-    deadline = time.monotonic() + timeout_s
-    while not true():
-        assert time.monotonic() < deadline, f"{what} not within {timeout_s} s"
-        time.sleep(0.05)
 
 
 def ended(process: subprocess.Popen[str], number: int | None = signal.SIGINT, within_s: float = 20) -> dict[str, Any]:

@@ -11,13 +11,13 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import psutil
 import pytest
 
-from conftest import REPOSITORY, SAMPLE
+from conftest import REPOSITORY, SAMPLE, wait_for
 from ports import choose_port, is_free
 from services.home import Home
 from storage.mongo import connect
@@ -87,13 +87,6 @@ def up(home: Path) -> Iterator[Up]:
     for pid in up.children().values():
         if psutil.pid_exists(pid):
             psutil.Process(pid).kill()
-
-
-def wait_for(true: Callable[[], bool], what: str, timeout_s: float = 60) -> None:
-    deadline = time.monotonic() + timeout_s
-    while not true():
-        assert time.monotonic() < deadline, f"{what} not within {timeout_s} s"
-        time.sleep(0.1)
 
 
 def test_it_shows_the_video_and_ctrl_c_ends_all_of_it(up: Up) -> None:

@@ -13,6 +13,7 @@ from confluent_kafka import Producer
 from pymongo.database import Database
 
 from cli.consume import run_worker
+from conftest import wait_for
 from ports import choose_port
 from services.home import Endpoints
 from settings import Settings, load_settings
@@ -95,13 +96,6 @@ def send(endpoints: Endpoints, topic: str, face: Image) -> Iterator[Callable[[st
 
     yield frame
     assert producer.flush(20) == 0
-
-
-def wait_for(true: Callable[[], bool], what: str, timeout_s: float = 60) -> None:
-    deadline = time.monotonic() + timeout_s
-    while not true():
-        assert time.monotonic() < deadline, f"{what} not within {timeout_s} s"
-        time.sleep(0.05)
 
 
 def test_a_store_that_is_silent_for_longer_than_kafkas_patience_costs_nothing(

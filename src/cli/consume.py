@@ -22,7 +22,7 @@ from consumer.web.app import create_app
 from consumer.web.server import WebServer
 from consumer.worker import Worker
 from consumer.writer import Store, Writer
-from errors import SettingError
+from errors import BrokerUnavailable, SettingError
 from services.home import Endpoints, endpoints
 from settings import Settings
 from stack import stop_on_signals
@@ -49,7 +49,11 @@ def consume(from_beginning: bool, quiet: bool, settings: Settings) -> None:
     where = endpoints(settings)
     with connect(where.mongodb) as client, stop_on_signals() as stop:
         store = EventStore(client[settings.database])
-        run_worker(settings, where, store, stop, None if quiet else Console(), from_beginning)
+        try:
+            run_worker(settings, where, store, stop, None if quiet else Console(), from_beginning)
+        except BrokerUnavailable:
+            if not stop.is_set():  # else it was told to end while it waited for one: all is well
+                raise
 
 
 def run_worker(

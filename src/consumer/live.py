@@ -11,7 +11,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 from errors import FramewatchError
@@ -55,16 +55,32 @@ class LiveFrame:
 @dataclass(slots=True)
 class _Slot:
     newest: LiveFrame
-    published: deque[float]
+    changed: threading.Condition
+    published: deque[float] = field(default_factory=lambda: deque(maxlen=1000))  # monotonic seconds
+
+    def put(self, frame: LiveFrame, now_s: float) -> None:
+        while self.published and now_s - self.published[0] > _FPS_WINDOW_S:
+            self.published.popleft()
+        self.published.append(now_s)
+        self.newest = frame
+        self.changed.notify_all()
 
     def fps(self, now_s: float) -> float:
-        recent = [t for t in self.published if now_s - t <= _FPS_WINDOW_S]
-        return len(recent) / _FPS_WINDOW_S
+        return sum(now_s - t <= _FPS_WINDOW_S for t in self.published) / _FPS_WINDOW_S
 
 
 @dataclass(frozen=True, slots=True)
 class StreamStatus:
-    """What a stream is at."""
+    """What a stream is at.
+
+    Attributes:
+        stream: its name.
+        frame: number of the newest frame in its run.
+        time_us: capture time of that frame, microseconds since 1970 UTC.
+        age_s: seconds from that capture until now.
+        frames_per_second: published over the last three seconds.
+        labels: what was seen in that frame.
+    """
 
     stream: str
     frame: int
@@ -75,31 +91,51 @@ class StreamStatus:
 
 
 class LiveHub:
-    """Newest frames, and whoever waits for the next."""
+    """Newest frames, and whoever waits for the next.
 
-    def __init__(self, max_viewers: int, clock: Callable[[], float] = time.time) -> None:
+    At most 256 streams: one more takes the place of the one that was published longest ago.
+
+    Args:
+        max_viewers: places for viewers.
+        clock: seconds that never jump: rates, and whether a stream is alive, go by it.
+        wall: seconds since 1970 UTC: ages of frames go by it.
+    """
+
+    def __init__(
+        self, max_viewers: int, clock: Callable[[], float] = time.monotonic, wall: Callable[[], float] = time.time
+    ) -> None:
         self._max_viewers = max_viewers
         self._clock = clock
+        self._wall = wall
         self._slots: dict[str, _Slot] = {}
         self._sequence = 0
         self._viewers = 0
         self._closed = False
-        self._changed = threading.Condition()
+        # One lock for all; beside this condition each slot has its own, so that a frame wakes only who watches it.
+        self._lock = threading.Lock()
+        self._changed = threading.Condition(self._lock)
 
     def publish(self, stream: str, number: int, time_us: int, labels: tuple[str, ...], jpeg: bytes) -> None:
-        """Show this picture from now on."""
+        """Show this picture from now on.
+
+        Args:
+            stream: name of the stream.
+            number: of the frame in its run.
+            time_us: capture time, microseconds since 1970 UTC.
+            labels: what was seen.
+            jpeg: the annotated picture.
+        """
         head = (
             f"Content-Type: image/jpeg\r\nContent-Length: {len(jpeg)}\r\n"
             f"X-Timestamp: {time_us / 1e6:.6f}\r\nX-Frame: {number}\r\n\r\n"
         )
         part = head.encode() + jpeg + b"\r\n" + OPENING
         now_s = self._clock()
-        with self._changed:
+        with self._lock:
             self._sequence += 1
             frame = LiveFrame(self._sequence, stream, number, time_us, labels, jpeg, part)
-            slot = self._slots.pop(stream, None) or _Slot(frame, deque(maxlen=1000))
-            slot.newest = frame
-            slot.published.append(now_s)
+            slot = self._slots.pop(stream, None) or _Slot(frame, threading.Condition(self._lock))
+            slot.put(frame, now_s)
             self._slots[stream] = slot  # last in the dict: the most recently published
             if len(self._slots) > _MAX_STREAMS:
                 del self._slots[next(iter(self._slots))]
@@ -107,43 +143,48 @@ class LiveHub:
 
     def newest(self, stream: str) -> LiveFrame | None:
         """The newest picture of the stream, or None when it has none."""
-        with self._changed:
+        with self._lock:
             slot = self._slots.get(stream)
             return slot.newest if slot else None
 
     def wait_newer(self, stream: str | None, seen: int, timeout_s: float) -> LiveFrame | None:
         """The newest picture once it is newer than ``seen``, or None after the time or when the hub closes.
 
-        Without a stream: of the one published last.
+        Args:
+            stream: whose; without one, of the one published last.
+            seen: sequence of the picture had last, 0 for none.
+            timeout_s: seconds to wait at most.
         """
-        with self._changed:
-            self._changed.wait_for(lambda: self._closed or self._is_newer(stream, seen), timeout_s)
+        with self._lock:
+            slot = self._slots.get(stream) if stream is not None else None
+            changed = slot.changed if slot else self._changed
+            changed.wait_for(lambda: self._closed or self._is_newer(stream, seen), timeout_s)
             if self._closed or not self._is_newer(stream, seen):
                 return None
             return self._of(stream)
 
     def is_alive(self, stream: str) -> bool:
-        """Whether a picture of the stream was published in the last seconds."""
-        with self._changed:
+        """Whether a picture of the stream was published in the last five seconds."""
+        with self._lock:
             return self._alive(stream, self._clock())
 
     def pick(self) -> str | None:
         """The stream to show to somebody who names none: the first alive by name, else the last that was."""
         now_s = self._clock()
-        with self._changed:
+        with self._lock:
             alive = [name for name in self._slots if self._alive(name, now_s)]
             return min(alive) if alive else next(reversed(self._slots), None)
 
     def streams(self) -> list[StreamStatus]:
         """All streams, by name."""
-        now_s = self._clock()
-        with self._changed:
+        now_s, wall_s = self._clock(), self._wall()
+        with self._lock:
             return [
                 StreamStatus(
                     stream=name,
                     frame=slot.newest.number,
                     time_us=slot.newest.time_us,
-                    age_s=round(max(0.0, now_s - slot.newest.time_us / 1e6), 3),
+                    age_s=round(max(0.0, wall_s - slot.newest.time_us / 1e6), 3),
                     frames_per_second=round(slot.fps(now_s), 1),
                     labels=slot.newest.labels,
                 )
@@ -157,14 +198,14 @@ class LiveHub:
         Raises:
             TooManyViewers: all are taken.
         """
-        with self._changed:
+        with self._lock:
             if self._viewers >= self._max_viewers:
                 raise TooManyViewers(f"{self._max_viewers} viewers are watching already")
             self._viewers += 1
         try:
             yield
         finally:
-            with self._changed:
+            with self._lock:
                 self._viewers -= 1
 
     @property
@@ -179,9 +220,10 @@ class LiveHub:
 
     def close(self) -> None:
         """End every viewer's wait."""
-        with self._changed:
+        with self._lock:
             self._closed = True
-            self._changed.notify_all()
+            for changed in (self._changed, *(slot.changed for slot in self._slots.values())):
+                changed.notify_all()
 
     def _alive(self, stream: str, now_s: float) -> bool:
         slot = self._slots.get(stream)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Final
 
 from flask import Flask, Response, jsonify, render_template
 from werkzeug.exceptions import HTTPException
@@ -10,6 +11,8 @@ from werkzeug.exceptions import HTTPException
 from consumer.health import Health
 from consumer.live import LiveHub
 from consumer.web import auth, live
+
+_KEPT: Final = ("Allow", "Retry-After", "WWW-Authenticate")
 
 
 def create_app(
@@ -36,6 +39,11 @@ def create_app(
     def home() -> str:
         return render_template("home.html", streams=hub.streams())
 
+    @app.get("/favicon.ico")
+    def icon() -> Response:
+        """Asked for by browsers beside a bare ``/video``."""
+        return app.send_static_file("icon.svg")
+
     @app.get("/health")
     def health_page() -> tuple[Response, int]:
         now = health()
@@ -47,7 +55,7 @@ def create_app(
         status = error.code or 500
         body = jsonify(type="about:blank", title=error.name, status=status, detail=error.description)
         body.content_type = "application/problem+json"
-        kept = {name: value for name, value in error.get_headers() if name in ("Allow", "Retry-After")}
+        kept = {name: value for name, value in error.get_headers() if name in _KEPT}
         return body, status, kept
 
     @app.after_request

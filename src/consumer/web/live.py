@@ -6,13 +6,22 @@ from collections.abc import Iterator
 from dataclasses import asdict
 from typing import Final
 
-from flask import Blueprint, Response, abort, jsonify
+from flask import Blueprint, Response, abort, jsonify, request
+from werkzeug.exceptions import ServiceUnavailable
 
 from consumer.live import BOUNDARY, OPENING, LiveHub, TooManyViewers
 
 _REPEAT_S: Final = 1.0
+_TRY_AGAIN_S: Final = 10
 _MAX_WAITS: Final = 600  # then the answer ends, and a page that is still there asks again
-_NEVER_CACHED: Final = {"Cache-Control": "no-store, no-transform", "X-Accel-Buffering": "no"}
+_PICTURE_HEADERS: Final = {
+    "Cache-Control": "no-store, no-transform",
+    "X-Accel-Buffering": "no",
+    # A picture opened by itself is shown by a page of the browser's own making, which has its style inline.
+    "Content-Security-Policy": (
+        "default-src 'none'; img-src 'self'; style-src 'unsafe-inline'; frame-ancestors 'none'"
+    ),
+}
 
 
 def blueprint(hub: LiveHub) -> Blueprint:
@@ -36,7 +45,7 @@ def blueprint(hub: LiveHub) -> Blueprint:
         if frame is None:
             known = ", ".join(s.stream for s in hub.streams()) or "none yet"
             abort(404, f"no picture of a stream {stream!r} here; streams: {known}")
-        headers = {"X-Timestamp": f"{frame.time_us / 1e6:.6f}", "X-Frame": str(frame.number), **_NEVER_CACHED}
+        headers = {"X-Timestamp": f"{frame.time_us / 1e6:.6f}", "X-Frame": str(frame.number), **_PICTURE_HEADERS}
         return Response(frame.jpeg, mimetype="image/jpeg", headers=headers)
 
     @room.get("/streams")
@@ -48,15 +57,20 @@ def blueprint(hub: LiveHub) -> Blueprint:
 
 
 def _mjpeg(hub: LiveHub, stream: str | None) -> Response:
+    """The live answer.
+
+    Raises:
+        ServiceUnavailable: every place for a viewer is taken.
+    """
+    mimetype = f"multipart/x-mixed-replace; boundary={BOUNDARY}"
+    if request.method == "HEAD":  # nothing follows, so nothing is taken that the end of an answer would give back
+        return Response(headers=_PICTURE_HEADERS, content_type=mimetype)
     place = hub.viewer()
     try:
         place.__enter__()
     except TooManyViewers as error:
-        busy = Response(f"{error}; try again later\n", status=503, mimetype="text/plain")
-        busy.headers["Retry-After"] = "10"
-        return busy
-    mimetype = f"multipart/x-mixed-replace; boundary={BOUNDARY}"
-    response = Response(_parts(hub, stream), headers=_NEVER_CACHED, content_type=mimetype)
+        raise ServiceUnavailable(f"{error}; try again later", retry_after=_TRY_AGAIN_S) from None
+    response = Response(_parts(hub, stream), headers=_PICTURE_HEADERS, content_type=mimetype)
     # The answer is endless: what is taken for it is given back when the connection ends, however it does.
     response.call_on_close(lambda: place.__exit__(None, None, None))
     return response

@@ -11,6 +11,7 @@ from typing import Final
 from cheroot import wsgi
 from flask import Flask
 
+from consumer.web.connections import MAX_HEAD_BYTES, Connection, Connections
 from errors import ServiceError
 from ports import check_port, port_problem
 
@@ -19,10 +20,28 @@ _log = logging.getLogger(__name__)
 _SEND_TIMEOUT_S: Final = 10
 _OTHER_THREADS: Final = 16  # for short answers while every viewer's place is taken
 _SEND_BUFFER_BYTES: Final = 64 * 1024  # about one frame: what waits in it is old when it arrives
+_GRACE_S: Final = 1.0
 
 
 class _Server(wsgi.Server):
-    """cheroot's server, writing to our log."""
+    """cheroot's server, with our connections, writing to our log."""
+
+    ConnectionClass = Connection
+    expiration_interval = 0.1  # seconds; also how long a stop may wait for the selector
+
+    def __init__(self, address: tuple[str, int], app: Flask, threads: int) -> None:
+        super().__init__(
+            address,
+            app,
+            numthreads=threads,
+            server_name="framewatch",
+            timeout=_SEND_TIMEOUT_S,
+            shutdown_timeout=2,
+            request_queue_size=128,
+        )
+        self.max_request_header_size = MAX_HEAD_BYTES
+        self.max_request_body_size = 1024 * 1024
+        self.connections = Connections()
 
     def error_log(self, msg: str = "", level: int = logging.INFO, traceback: bool = False) -> None:
         """Log what cheroot says. Viewers that leave in mid-answer are everyday: not worth a line."""
@@ -30,7 +49,7 @@ class _Server(wsgi.Server):
 
 
 class WebServer:
-    """The application on a port, from ``start`` to ``stop``."""
+    """The application on a port, while it is entered."""
 
     def __init__(self, app: Flask, host: str, port: int, max_viewers: int) -> None:
         """Take the port, so that a taken one is known before anything else is started.
@@ -39,17 +58,7 @@ class WebServer:
             ServiceError: the port is taken or may not be used.
         """
         check_port(host, port)
-        self._server = _Server(
-            (host, port),
-            app,
-            numthreads=max_viewers + _OTHER_THREADS,
-            server_name="framewatch",
-            timeout=_SEND_TIMEOUT_S,
-            shutdown_timeout=2,
-            request_queue_size=128,
-        )
-        self._server.max_request_header_size = 64 * 1024
-        self._server.max_request_body_size = 1024 * 1024
+        self._server = _Server((host, port), app, max_viewers + _OTHER_THREADS)
         try:
             self._server.prepare()
         except OSError as error:
@@ -57,6 +66,11 @@ class WebServer:
         listening: socket.socket = self._server.socket
         listening.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _SEND_BUFFER_BYTES)  # connections inherit it
         self._thread = threading.Thread(target=self._server.serve, name="web", daemon=True)
+
+    @property
+    def connections(self) -> list[Connection]:
+        """All that are open."""
+        return self._server.connections.open()
 
     def __enter__(self) -> WebServer:
         """Start answering."""
@@ -66,6 +80,8 @@ class WebServer:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Stop answering; whoever still reads is cut off within seconds."""
+        """Stop answering, within seconds: whoever still reads after a second is cut off."""
+        # cheroot alone would wait for an endless answer without an end of its own.
+        self._server.connections.end_all(_GRACE_S)
         self._server.stop()
         self._thread.join(5)

@@ -1,0 +1,228 @@
+"""The page in a real browser, over a real worker: it shows what comes, and gets over a server that was away."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+from selenium import webdriver
+from selenium.webdriver.chrome.options import Options
+from selenium.webdriver.chrome.service import Service
+from selenium.webdriver.common.by import By
+from selenium.webdriver.common.keys import Keys
+
+from conftest import SAMPLE, Command
+from ports import accepts, choose_port
+from test_web import Site, serve
+from vision.annotate import colour_of
+from vision.jpeg import encode_jpeg
+from vision.types import Image
+
+FLAGS = (
+    "--headless=new", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
+    "--disable-background-networking", "--disable-component-update", "--disable-sync",
+)  # fmt: skip
+
+
+class Browser:
+    """Headless Chromium at one page."""
+
+    def __init__(self, chromium: str, chromedriver: str, profile: Path) -> None:
+        options = Options()
+        options.binary_location = chromium
+        options.page_load_strategy = "none"  # a bare live picture never comes to the end of its loading
+        for flag in (*FLAGS, f"--user-data-dir={profile}"):
+            options.add_argument(flag)
+        options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
+        self.driver = webdriver.Chrome(options, Service(chromedriver))
+
+    def __enter__(self) -> Browser:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.driver.quit()
+
+    def open(self, address: str) -> None:
+        self.driver.get(address)
+        ready = "return document.URL === arguments[0] && document.readyState === 'complete' && !!window.live"
+        wait_for(lambda: bool(self.run(ready, address)), "the page")
+
+    def run(self, script: str, *arguments: object) -> Any:
+        return self.driver.execute_script(script, *arguments)
+
+    def text(self, selector: str) -> str:
+        return str(self.run("return document.querySelector(arguments[0]).innerText", selector))
+
+    def width(self) -> int:
+        """Of the picture itself, 0 before there is one."""
+        return int(self.run("return document.querySelector('img')?.naturalWidth ?? 0"))
+
+    def shown(self) -> Image:
+        """The picture as it is on the screen."""
+        png = self.driver.find_element(By.TAG_NAME, "img").screenshot_as_png
+        decoded = cv2.imdecode(np.frombuffer(png, np.uint8), cv2.IMREAD_COLOR)
+        return np.asarray(decoded, np.uint8)
+
+    def place(self) -> dict[str, float]:
+        """Where the picture is on the page."""
+        return dict(self.run("return document.querySelector('img').getBoundingClientRect().toJSON()"))
+
+    def moves(self) -> bool:
+        before = self.shown()
+        time.sleep(0.3)
+        after = self.shown()
+        return before.shape == after.shape and bool((before != after).any())
+
+    def complaints(self) -> list[str]:
+        """Errors in the console since the last time, but for requests that a server did not answer."""
+        entries = self.driver.get_log("browser")  # type: ignore[no-untyped-call]  # selenium's own gap
+        messages = [str(entry["message"]) for entry in entries if entry["level"] in ("SEVERE", "WARNING")]
+        return [text for text in messages if "net::ERR_" not in text and "503" not in text]
+
+
+@pytest.fixture(scope="module")
+def chrome(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
+    chromium, chromedriver = shutil.which("chromium"), shutil.which("chromedriver")
+    if not chromium or not chromedriver:
+        pytest.skip("no chromium and chromedriver: scripts/install_test_tools.sh installs them")
+    with Browser(chromium, chromedriver, tmp_path_factory.mktemp("chromium")) as browser:
+        yield browser
+
+
+@pytest.fixture
+def browser(chrome: Browser) -> Iterator[Browser]:
+    chrome.driver.set_window_size(900, 800)
+    yield chrome
+    assert chrome.complaints() == []
+    chrome.driver.get("about:blank")
+
+
+@contextmanager
+def showing(max_viewers: int = 8) -> Iterator[Site]:
+    """A site with a picture that is another one each time."""
+    images = [encode_jpeg(np.full((360, 640, 3), shade, np.uint8)) for shade in range(0, 250, 10)]
+    with serve(max_viewers) as site, site.publishing(images, fps=20):
+        yield site
+
+
+def wait_for(true: Callable[[], bool], what: str, timeout_s: float = 30) -> None:
+    deadline = time.monotonic() + timeout_s
+    while not true():
+        assert time.monotonic() < deadline, f"{what} not within {timeout_s} s"
+        time.sleep(0.1)
+
+
+def box_pixels(image: Image) -> int:
+    """How many have the colour of a face's box."""
+    return int((np.abs(image.astype(int) - colour_of("face")).max(axis=2) < 25).sum())
+
+
+def test_the_page_shows_what_comes_and_gets_over_a_server_that_was_away(
+    browser: Browser, framewatch: Command, topic: str, database_name: str
+) -> None:
+    port = choose_port()
+    options = ("--topic", topic, "--group", topic, "--database", database_name, "--port", port, "--quiet")
+
+    def consume() -> subprocess.Popen[str]:
+        worker = framewatch("consume", *options)
+        wait_for(lambda: accepts(port), "the web server")
+        return worker
+
+    consumer = consume()
+    browser.open(f"http://127.0.0.1:{port}/")
+    wait_for(lambda: browser.text("#health") == "healthy", "health")
+    assert "No stream yet" in browser.text("#picture")
+    assert browser.width() == 0
+    place = browser.place()
+
+    framewatch("produce", SAMPLE, "--loop", "--topic", topic)
+    wait_for(lambda: browser.width() == 640, "the picture")
+    assert browser.place() == place  # nothing jumped
+    assert browser.moves()
+    wait_for(lambda: browser.text("#streams a") == "sample", "the stream in the list")
+    assert "No stream yet" not in browser.text("#picture")
+    wait_for(lambda: browser.text("#streams span").endswith("face"), "a face in the list")
+    wait_for(lambda: box_pixels(browser.shown()) > 300, "a box in the picture")
+    assert max(map(box_pixels, sample_frames())) < 100  # as they were sent
+    assert browser.complaints() == []
+
+    consumer.terminate()
+    assert consumer.wait(30) == 0
+    wait_for(lambda: browser.text("#health").startswith("no answer since "), "word of the server's end")
+    said = browser.text("#health")
+    time.sleep(1.5)
+    assert browser.text("#health") == said  # since when, not until when
+    assert "grayscale" in browser.run("return getComputedStyle(live).filter")
+
+    consume()
+    wait_for(lambda: browser.text("#health") == "healthy", "health again")
+    wait_for(lambda: browser.width() == 640 and browser.moves(), "a picture that moves again")
+    assert browser.run("return getComputedStyle(live).filter") == "none"
+
+    browser.driver.find_element(By.LINK_TEXT, "sample").click()
+    wait_for(
+        lambda: browser.driver.current_url == f"http://127.0.0.1:{port}/video/sample", "the stream's own address"
+    )
+    wait_for(lambda: browser.width() == 640 and browser.moves(), "the stream's picture")
+
+
+def sample_frames() -> Iterator[Image]:
+    capture = cv2.VideoCapture(str(SAMPLE))
+    while True:
+        got, image = capture.read()
+        if not got:
+            break
+        yield np.asarray(image, np.uint8)
+    capture.release()
+
+
+def test_a_picture_that_was_cut_off_comes_back_while_the_server_was_there_all_the_time(browser: Browser) -> None:
+    with showing() as site:
+        browser.open(f"http://127.0.0.1:{site.port}/")
+        wait_for(browser.moves, "the picture")
+        for connection in site.server.connections:
+            connection.cut()
+        wait_for(lambda: site.hub.viewers == 0, "the viewer gone", 5)
+        wait_for(lambda: browser.width() == 640 and browser.moves(), "the picture again", 5)
+        assert browser.text("#health") == "healthy"
+
+
+def test_without_a_place_the_page_says_so_and_takes_one_when_it_is_free(browser: Browser) -> None:
+    with showing(max_viewers=1) as site:
+        with site.open("/video"):
+            browser.open(f"http://127.0.0.1:{site.port}/")
+            wait_for(lambda: "No picture now" in browser.text("#picture"), "word of it", 10)
+        wait_for(lambda: browser.width() == 640 and browser.moves(), "the picture", 15)
+        wait_for(lambda: browser.text("#picture") == "", "the end of the message", 5)
+
+
+def test_it_fits_a_telephone_and_goes_by_the_keyboard(browser: Browser) -> None:
+    with showing() as site, ExitStack() as more:
+        for name in ("b" * 64, "front door", "Ähre @home"):
+            more.enter_context(site.publishing([encode_jpeg(np.zeros((48, 64, 3), np.uint8))], fps=5, stream=name))
+        browser.driver.execute_cdp_cmd(
+            "Emulation.setDeviceMetricsOverride",
+            {"width": 360, "height": 740, "deviceScaleFactor": 1, "mobile": True},
+        )
+        browser.open(f"http://127.0.0.1:{site.port}/")
+        wait_for(lambda: browser.run("return streams.children.length") == 4, "the streams")
+        assert browser.run("return [innerWidth, document.documentElement.scrollWidth]") == [360, 360]
+        names = browser.run("return [...document.querySelectorAll('#streams a')].map((a) => a.textContent)")
+        assert names == sorted(names)
+        # The focus stays on a link although the list is brought up to date each second.
+        for expected in names[:2]:
+            browser.driver.switch_to.active_element.send_keys(Keys.TAB)
+            time.sleep(1.2)
+            assert browser.run("return document.activeElement.textContent") == expected
+        browser.driver.switch_to.active_element.send_keys(Keys.ENTER)
+        wait_for(lambda: browser.driver.current_url.endswith("/video/cam"), "the stream's own address")
+        wait_for(lambda: browser.width() == 640 and browser.moves(), "the stream's picture")
+        browser.driver.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})

@@ -1,0 +1,542 @@
+"""The web server as its clients see it: what it answers, and that no client can spoil it for the others."""
+
+from __future__ import annotations
+
+import base64
+import http.client
+import itertools
+import json
+import os
+import selectors
+import socket
+import statistics
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+import pytest
+from confluent_kafka.admin import AdminClient
+from flask import Flask
+from werkzeug.routing import Rule
+
+from consumer.health import Health, HealthMonitor
+from consumer.live import LiveHub
+from consumer.stats import Stats
+from consumer.web.app import create_app
+from consumer.web.server import WebServer
+from ports import choose_port
+from services.home import Endpoints
+from stream.kafka import admin_config
+
+JPEG = b"\xff\xd8" + bytes(1000) + b"\xff\xd9"
+LARGE = b"\xff\xd8" + bytes(45_000) + b"\xff\xd9"
+HEALTHY = Health("healthy", "up", "up", 0, 30.0, 20.0, 40.0, 0, {"received": 1})
+SAFE_HEADERS = ("X-Content-Type-Options", "Referrer-Policy", "X-Frame-Options", "Content-Security-Policy")
+
+
+class Clock:
+    """Seconds that pass as always, and more when told."""
+
+    ahead_s = 0.0
+
+    def __call__(self) -> float:
+        return time.monotonic() + self.ahead_s
+
+
+class Site:
+    """A web server over a hub, and clients of it."""
+
+    def __init__(self, max_viewers: int = 8, password: str | None = None) -> None:
+        self.clock = Clock()
+        self.hub = LiveHub(max_viewers, self.clock)
+        self.app: Flask = create_app(self.hub, lambda: replace(HEALTHY, viewers=self.hub.viewers), password=password)
+        self.port = choose_port()
+        self.server = WebServer(self.app, "127.0.0.1", self.port, max_viewers)
+        self._number = 0
+
+    def publish(self, stream: str = "cam", jpeg: bytes = JPEG) -> None:
+        self._number += 1
+        self.hub.publish(stream, self._number, self._number * 1_000_000, ("face",), jpeg)
+
+    @contextmanager
+    def publishing(self, jpegs: Sequence[bytes] = (LARGE,), fps: int = 30, stream: str = "cam") -> Iterator[None]:
+        """Frames at a steady pace meanwhile."""
+        stop = threading.Event()
+
+        def run() -> None:
+            due_s = time.monotonic()
+            for jpeg in itertools.cycle(jpegs):
+                if stop.is_set():
+                    break
+                self.publish(stream, jpeg)
+                due_s += 1 / fps
+                time.sleep(max(0.0, due_s - time.monotonic()))
+
+        thread = threading.Thread(target=run)
+        thread.start()
+        try:
+            yield
+        finally:
+            stop.set()
+            thread.join()
+
+    def connect(self, receive_bytes: int | None = None) -> socket.socket:
+        connection = socket.socket()
+        if receive_bytes:
+            connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_bytes)
+        connection.settimeout(15)
+        connection.connect(("127.0.0.1", self.port))
+        return connection
+
+    @contextmanager
+    def open(self, target: str, method: str = "GET", *lines: str, http: str = "1.1") -> Iterator[Answer]:
+        """The answer to a request written as it is given, its body still to be read."""
+        with self.connect() as connection:
+            head = [f"{method} {target} HTTP/{http}", "Host: localhost", *lines]
+            connection.sendall("\r\n".join([*head, "", ""]).encode())
+            with http_client_response(connection, method) as answer:
+                yield answer
+
+    def ask(self, target: str, method: str = "GET", *lines: str) -> tuple[int, http.client.HTTPMessage, bytes]:
+        """Status, headers and body; no body of an answer that has no end."""
+        with self.open(target, method, *lines) as answer:
+            endless = "multipart" in answer.headers["Content-Type"]
+            return answer.status, answer.headers, b"" if endless else answer.read()
+
+    def slowest_s(self, target: str, times: int) -> float:
+        return max(self.seconds(target) for _ in range(times))
+
+    def seconds(self, target: str) -> float:
+        started = time.monotonic()
+        assert self.ask(target)[0] == 200
+        return time.monotonic() - started
+
+
+Answer = http.client.HTTPResponse
+
+
+def http_client_response(connection: socket.socket, method: str) -> Answer:
+    answer = http.client.HTTPResponse(connection, method=method)
+    answer.begin()
+    return answer
+
+
+@contextmanager
+def serve(max_viewers: int = 8, password: str | None = None) -> Iterator[Site]:
+    site = Site(max_viewers, password)
+    with site.server:
+        yield site
+        site.hub.close()
+
+
+@pytest.fixture
+def site() -> Iterator[Site]:
+    with serve() as site:
+        yield site
+
+
+def wait_for(true: Callable[[], bool], what: str, timeout_s: float) -> float:
+    """Seconds until it was true."""
+    started = time.monotonic()
+    while not true():
+        assert time.monotonic() - started < timeout_s, f"{what} not within {timeout_s} s"
+        time.sleep(0.02)
+    return time.monotonic() - started
+
+
+def read_part(answer: Answer) -> tuple[dict[str, str], bytes]:
+    """Headers and body of the next part, and the boundary after it."""
+    headers: dict[str, str] = {}
+    while (line := answer.readline()) != b"\r\n":
+        assert line.endswith(b"\r\n"), line
+        name, _, value = line.decode().partition(": ")
+        headers[name] = value.strip()
+    body = answer.read(int(headers["Content-Length"]))
+    assert answer.readline() == b"\r\n"
+    assert answer.readline() == b"--framewatch\r\n"
+    return headers, body
+
+
+@pytest.mark.parametrize("http_version", ["1.0", "1.1"])
+def test_each_frame_is_a_whole_part_at_once(site: Site, http_version: str) -> None:
+    site.publish()
+    with site.open("/video", http=http_version) as answer:
+        assert answer.headers["Content-Type"] == "multipart/x-mixed-replace; boundary=framewatch"
+        assert answer.headers["Cache-Control"] == "no-store, no-transform"
+        started = time.monotonic()
+        for number in (1, 2, 3):
+            expected = (
+                (b"--framewatch\r\n" if number == 1 else b"")
+                + b"Content-Type: image/jpeg\r\nContent-Length: 1004\r\n"
+                + b"X-Timestamp: %d.000000\r\nX-Frame: %d\r\n\r\n" % (number, number)
+                + JPEG
+                + b"\r\n--framewatch\r\n"  # the boundary after the part does not wait for the next frame
+            )
+            assert answer.read(len(expected)) == expected
+            site.publish()
+        assert time.monotonic() - started < 0.9
+
+
+def test_the_last_frame_comes_again_each_second_while_nothing_new_does(site: Site) -> None:
+    site.publish()
+    with site.open("/video/cam") as answer:
+        assert answer.readline() == b"--framewatch\r\n"
+        at_s = []
+        for _ in range(3):
+            headers, body = read_part(answer)
+            at_s.append(time.monotonic())
+            assert (headers["X-Frame"], body) == ("1", JPEG)
+    assert [at_s[1] - at_s[0], at_s[2] - at_s[1]] == pytest.approx([1, 1], abs=0.3)
+
+
+def test_while_there_is_nothing_to_show_header_lines_keep_the_answer_alive(site: Site) -> None:
+    with site.open("/video/late") as answer:
+        assert answer.readline() == b"--framewatch\r\n"
+        assert answer.readline() == b"X-Waiting: 1\r\n"
+        assert answer.readline() == b"X-Waiting: 2\r\n"
+        site.publish("other")
+        site.publish("late")
+        headers, body = read_part(answer)
+    assert (headers["X-Frame"], headers["Content-Type"], body) == ("2", "image/jpeg", JPEG)
+
+
+def test_the_picture_without_a_name_stays_with_its_stream_while_that_is_alive(site: Site) -> None:
+    site.publish("b")
+    with site.open("/video") as answer:
+        assert answer.readline() == b"--framewatch\r\n"
+        assert read_part(answer)[0]["X-Frame"] == "1"
+        site.publish("a")  # first by name, but it comes second
+        site.publish("b")
+        assert read_part(answer)[0]["X-Frame"] == "3"
+        site.clock.ahead_s += 6
+        site.publish("a")
+        numbers = [read_part(answer)[0]["X-Frame"] for _ in range(2)]
+    assert numbers[-1] == "4"
+
+
+def test_the_answer_ends_when_the_hub_closes(site: Site) -> None:
+    site.publish()
+    with site.open("/video") as showing, site.open("/video/none") as waiting:
+        wait_for(lambda: site.hub.viewers == 2, "both viewers", 5)
+        started = time.monotonic()
+        site.hub.close()
+        assert showing.read().endswith(b"\r\n--framewatch\r\n")
+        assert waiting.read().startswith(b"--framewatch\r\n")
+        assert time.monotonic() - started < 1
+    wait_for(lambda: site.hub.viewers == 0, "both places", 1)
+
+
+def test_a_snapshot_is_the_newest_frame(site: Site) -> None:
+    site.publish("front door")
+    status, headers, body = site.ask("/snapshot/front%20door.jpg")
+    assert (status, headers["Content-Type"], headers["X-Frame"], body) == (200, "image/jpeg", "1", JPEG)
+    status, headers, body = site.ask("/snapshot/back.jpg")
+    assert (status, headers["Content-Type"]) == (404, "application/problem+json")
+    assert "front door" in json.loads(body)["detail"]
+
+
+def test_head_is_answered_without_a_body_and_post_refused(site: Site) -> None:
+    site.publish()
+    for target in ("/", "/video", "/video/cam", "/snapshot/cam.jpg", "/streams", "/health", "/static/home.js"):
+        got, asked = site.ask(target), site.ask(target, "HEAD")
+        assert (asked[0], asked[2]) == (200, b"")
+        for name in ("Content-Type", "Cache-Control"):
+            assert asked[1][name] == got[1][name]
+        for method in ("POST", "PUT", "DELETE"):
+            status, headers, body = site.ask(target, method, "Content-Length: 0")
+            assert (status, headers["Content-Type"]) == (405, "application/problem+json")
+            assert "GET" in headers["Allow"]
+            assert json.loads(body)["status"] == 405
+
+
+def test_head_takes_no_place(site: Site) -> None:
+    for _ in range(20):
+        assert site.ask("/video", "HEAD")[0] == 200
+    assert site.hub.viewers == 0
+    assert site.ask("/video")[0] == 200
+
+
+def test_unknown_paths_are_problems_in_json(site: Site) -> None:
+    for target in ("/nothing", "/video/", "/video/a/b", "/static/../app.py", "/static/%2e%2e/app.py"):
+        status, headers, body = site.ask(target)
+        assert (status, headers["Content-Type"]) == (404, "application/problem+json")
+        problem = json.loads(body)
+        assert (problem["type"], problem["title"], problem["status"]) == ("about:blank", "Not Found", 404)
+        assert problem["detail"]
+
+
+ODD_NAMES = ["Straße ä", "カメラ", "a b", "a%2Fb", "..", "a;b", "<script>", "'\"", "{{7*7}}", "x" * 8000]
+ODD_PATHS = ["%00", "a%00b", "%ff%fe", "%0d%0aX-Evil:%201", "%", "%zz", "%2e%2e", "a%5c..%5cb", "\u00e9", "?x=1"]
+
+
+def test_odd_stream_names_never_break_an_answer() -> None:
+    with serve(max_viewers=64) as site:
+        for name in (*map(quote, ODD_NAMES), *ODD_PATHS):
+            for target in (f"/video/{name}", f"/snapshot/{name}.jpg", f"/{name}"):
+                status, headers, body = site.ask(target)
+                assert status in (200, 400, 404), (target, status, body)
+                assert headers["X-Evil"] is None
+        assert site.ask("/health")[0] == 200
+
+
+def test_a_head_too_long_is_refused_while_it_comes(site: Site) -> None:
+    for target, line in (("/" + "x" * 70_000, "A: b"), ("/", "A: " + "b" * 70_000)):
+        with suppress(ConnectionError):  # the server need not read all of it before it answers and closes
+            assert site.ask(target, "GET", line)[0] in (400, 413, 414)
+    assert site.ask("/health")[0] == 200
+
+
+def test_every_answer_has_the_security_headers() -> None:
+    with serve(max_viewers=1, password="secret") as site:
+        site.publish()
+        known = authorization("framewatch", "secret")
+        targets = (
+            "/",
+            "/video/cam",
+            "/snapshot/cam.jpg",
+            "/snapshot/no.jpg",
+            "/streams",
+            "/health",
+            "/static/home.css",
+            "/no",
+        )
+        answers = [site.ask(t, m, *k) for t in targets for m in ("GET", "HEAD", "POST") for k in ([known], [])]
+        wait_for(lambda: site.hub.viewers == 0, "the place given back", 4)
+        with site.open("/video", "GET", known) as watching:
+            assert watching.readline() == b"--framewatch\r\n"
+            answers.append(site.ask("/video", "GET", known))
+        assert {status for status, _, _ in answers} == {200, 401, 404, 405, 503}
+        for _, headers, _ in answers:
+            assert all(headers[name] for name in SAFE_HEADERS)
+            assert headers["Server"] == "framewatch"
+
+
+def authorization(user: str, password: str) -> str:
+    return "Authorization: Basic " + base64.b64encode(f"{user}:{password}".encode()).decode()
+
+
+def given(rule: Rule) -> dict[str, str]:
+    """A value for each part of the rule's address."""
+    values = {"stream": "cam", "filename": "home.js"}
+    return {argument: values[argument] for argument in rule.arguments}
+
+
+def test_without_the_right_password_no_route_answers() -> None:
+    with serve(password="pässword") as site:
+        site.publish()
+        rules = [rule for rule in site.app.url_map.iter_rules() if rule.methods]
+        assert len(rules) >= 7
+        with site.app.test_request_context():
+            addresses = [str(site.app.url_for(r.endpoint, **given(r))) for r in rules]  # type: ignore[arg-type]
+        refused = [
+            (), (authorization("framewatch", "wrong"),), (authorization("other", "pässword"),),
+            (authorization("", ""),), (authorization("framewatch", ""),), ("Authorization: Bearer pässword",),
+            ("Authorization: Basic !",), ("Authorization: Basic",), ("Authorization: Basic //46/w==",),
+        ]  # fmt: skip
+        for address in [*addresses, "/no-such-page"]:
+            for lines in refused:
+                for method in ("GET", "HEAD", "POST", "DELETE", "TRACE"):
+                    status, headers, body = site.ask(address, method, *lines)
+                    assert (status, headers["Content-Type"]) == (401, "application/problem+json"), (address, lines)
+                    assert headers["WWW-Authenticate"] == 'Basic realm="Framewatch server"'
+                    assert b"cam" not in body
+        for address in addresses:
+            assert site.ask(address, "GET", authorization("framewatch", "pässword"))[0] == 200
+        assert site.hub.viewers <= 2
+
+
+def test_a_viewer_that_leaves_gives_its_place_back(site: Site) -> None:
+    site.publish()
+    with site.open("/video") as showing, site.open("/video/nothing-yet") as waiting:
+        assert showing.readline() == waiting.readline() == b"--framewatch\r\n"
+        assert site.hub.viewers == 2
+    wait_for(lambda: site.hub.viewers == 0, "both places", 4)
+    with site.publishing():
+        with site.open("/video") as showing:
+            showing.readline()
+        wait_for(lambda: site.hub.viewers == 0, "the place", 1)
+
+
+def test_one_viewer_too_many_is_told_when_to_come_again_while_short_answers_go_on() -> None:
+    with serve(max_viewers=20) as site, ExitStack() as watching, site.publishing():
+        for _ in range(20):
+            watching.enter_context(site.open("/video"))
+        for target in ("/video", "/video/cam"):
+            status, headers, body = site.ask(target)
+            assert (status, headers["Retry-After"]) == (503, "10")
+            assert headers["Content-Type"] == "application/problem+json"
+            assert "20 viewers" in json.loads(body)["detail"]
+        assert site.slowest_s("/health", 20) < 0.5
+        assert site.hub.viewers == 20
+
+
+def test_slow_readers_and_slow_writers_are_dropped_while_the_others_get_every_frame(site: Site) -> None:
+    with ExitStack() as stack, site.publishing():
+        stalled, dribbling = (stack.enter_context(site.connect(4096)) for _ in range(2))
+        stalled.sendall(b"GET /video HTTP/1.1\r\nHost: x\r\n\r\n")
+        watching = stack.enter_context(site.open("/video"))
+        wait_for(lambda: site.hub.viewers == 2, "both viewers", 5)
+        assert watching.readline() == b"--framewatch\r\n"
+        started, given_up_s, numbers = time.monotonic(), 0.0, []
+        while site.hub.viewers == 2:
+            numbers.append(int(read_part(watching)[0]["X-Frame"]))
+            if not given_up_s and ready(dribbling):
+                given_up_s = time.monotonic() - started
+            elif not given_up_s:
+                dribbling.sendall(b"x")
+            assert time.monotonic() - started < 12.5
+        assert time.monotonic() - started > 5  # not for a short hiccup
+        assert 4 < given_up_s < 7
+        with suppress(ConnectionResetError):  # of what it sent in the meantime
+            assert dribbling.recv(100).startswith(b"HTTP/1.1 408 ")
+    missed = numbers[-1] - numbers[0] + 1 - len(numbers)
+    assert missed <= 0.02 * len(numbers)
+
+
+def test_a_hundred_viewers_get_thirty_frames_a_second_with_one_stalled_among_them() -> None:
+    with serve(max_viewers=128) as site, site.publishing(), site.connect(receive_bytes=4096) as stalled:
+        stalled.sendall(b"GET /video HTTP/1.1\r\nHost: x\r\n\r\n")
+        # In a process of their own: their CPU time is not the server's.
+        command = [sys.executable, __file__, str(site.port), "100", "5"]
+        with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as viewers:
+            wait_for(lambda: site.hub.viewers == 101, "all viewers", 20)
+            used_s, started = time.process_time(), time.monotonic()
+            took_s = []
+            while viewers.poll() is None:
+                took_s.append(site.seconds("/health"))
+                time.sleep(0.2)
+            cores = (time.process_time() - used_s) / (time.monotonic() - started)
+            rates = json.loads(viewers.communicate()[0])
+    print(f"frames a second: {min(rates):.1f} to {max(rates):.1f}; server: {100 * cores:.0f} % of a core")
+    print(f"/health: median {1000 * statistics.median(took_s):.0f} ms, slowest {1000 * max(took_s):.0f} ms")
+    assert len(rates) == 100
+    assert min(rates) >= 28
+    assert max(took_s) < 0.1
+
+
+def test_clients_that_send_half_a_request_stop_nobody(site: Site) -> None:
+    with ExitStack() as stack, site.publishing():
+        slow = [stack.enter_context(site.connect()) for _ in range(200)]
+        for number, connection in enumerate(slow):
+            connection.sendall((b"", b"G", b"GET /health HTTP/1.1\r\nHost: x\r\nX: ")[number % 3])
+        time.sleep(0.2)
+        assert site.slowest_s("/health", 10) < 0.5
+        with site.open("/video") as watching:
+            assert watching.readline() == b"--framewatch\r\n"
+            for _ in range(30):
+                read_part(watching)
+        # One whose rest comes late is served all the same.
+        slow[2].sendall(b"y\r\n\r\n")
+        assert http_client_response(slow[2], "GET").status == 200
+
+
+def test_clients_that_send_half_a_body_stop_nobody(site: Site) -> None:
+    with ExitStack() as stack:
+        for number in range(60):
+            slow = stack.enter_context(site.connect())
+            length = b"Transfer-Encoding: chunked" if number % 2 else b"Content-Length: 1000"
+            slow.sendall(b"POST /health HTTP/1.1\r\nHost: x\r\n" + length + b"\r\n\r\n")
+        assert site.slowest_s("/health", 5) < 0.5
+
+
+def test_half_requests_are_bounded_and_the_oldest_of_them_make_room(site: Site) -> None:
+    with ExitStack() as stack:
+        slow = [stack.enter_context(site.connect()) for _ in range(300)]
+        for connection in slow:
+            connection.sendall(b"GET /")
+            time.sleep(0.001)
+        wait_for(lambda: sum(ready(connection) for connection in slow) == 300 - 256, "the oldest cut", 5)
+        assert site.ask("/health")[0] == 200
+
+
+def ready(connection: socket.socket) -> bool:
+    """Whether there is something to read, be it the end."""
+    with selectors.DefaultSelector() as selector:
+        selector.register(connection, selectors.EVENT_READ)
+        return bool(selector.select(0))
+
+
+def test_requests_on_one_connection_are_answered_one_after_the_other(site: Site) -> None:
+    with site.connect() as connection:
+        request = b"GET /health HTTP/1.1\r\nHost: x\r\n\r\n"
+        connection.sendall(request + request + request[:10])
+        for _ in range(2):
+            answer = http_client_response(connection, "GET")
+            assert json.loads(answer.read())["status"] == "healthy"
+        connection.sendall(request[10:])
+        assert http_client_response(connection, "GET").status == 200
+
+
+@pytest.mark.parametrize("hub_closes", [True, False])
+def test_the_server_stops_within_seconds_whoever_is_connected(hub_closes: bool) -> None:
+    threads = threading.active_count()
+    with ExitStack() as stack:
+        site = Site()
+        with site.server, site.publishing():
+            stack.enter_context(site.open("/video"))
+            stack.enter_context(site.open("/video/none"))
+            stalled, half, idle = (stack.enter_context(site.connect(4096)) for _ in range(3))
+            stalled.sendall(b"GET /video HTTP/1.1\r\nHost: x\r\n\r\n")
+            half.sendall(b"GET /video HTTP/1.1\r\n")
+            wait_for(lambda: site.hub.viewers == 3, "all viewers", 5)
+            time.sleep(0.5)
+            if hub_closes:
+                site.hub.close()
+            started = time.monotonic()
+        assert time.monotonic() - started < 4
+        assert site.hub.viewers == 0
+        assert idle.recv(1) == b""
+    wait_for(lambda: threading.active_count() <= threads, "the end of all threads", 5)
+
+
+def test_health_is_503_exactly_when_a_part_is_down(endpoints: Endpoints) -> None:
+    kafka = {"up": endpoints.kafka, "down": f"127.0.0.1:{choose_port()}"}
+    states = [(broker, store) for broker in ("up", "down") for store in ("up", "down")]
+    with ExitStack() as stack:
+        clients = []
+        for broker, store in states:
+            admin = AdminClient({**admin_config(kafka[broker], {}), "log_level": 0})
+            monitor = HealthMonitor(admin, lambda store=store: store == "up", dict, Stats(), lambda: 0)  # type: ignore[misc]
+            stack.callback(monitor.close)
+            clients.append(create_app(LiveHub(1), monitor.health).test_client())
+
+        def said() -> list[dict[str, Any]]:
+            return [client.get("/health").get_json() for client in clients]
+
+        wait_for(lambda: [(s["broker"], s["store"]) for s in said()] == states, "what is up and down", 20)
+        assert [s["status"] for s in said()] == ["healthy", "unhealthy", "unhealthy", "unhealthy"]
+        assert [client.get("/health").status_code for client in clients] == [200, 503, 503, 503]
+
+
+def watch(port: int, viewers: int, seconds: float) -> list[float]:
+    """Frames a second that each of some viewers gets, once all have got their first."""
+    selector = selectors.DefaultSelector()
+    connections = [socket.create_connection(("127.0.0.1", port)) for _ in range(viewers)]
+    for index, connection in enumerate(connections):
+        connection.sendall(b"GET /video HTTP/1.1\r\nHost: x\r\n\r\n")
+        selector.register(connection, selectors.EVENT_READ, index)
+    counts, tails = [0] * viewers, [b""] * viewers
+    mark = b"X-Frame: "
+    started = 0.0
+    while not started or time.monotonic() - started < seconds:
+        for key, _ in selector.select(1):
+            assert isinstance(key.fileobj, socket.socket)
+            received = tails[key.data] + key.fileobj.recv(256 * 1024)
+            counts[key.data] += received.count(mark)
+            tails[key.data] = received[1 - len(mark) :]
+        if not started and min(counts) > 0:
+            started, counts = time.monotonic(), [0] * viewers
+    took_s = time.monotonic() - started
+    return [count / took_s for count in counts]
+
+
+if __name__ == "__main__":
+    os.chdir(Path(__file__).parent)
+    print(json.dumps(watch(int(sys.argv[1]), int(sys.argv[2]), float(sys.argv[3]))))
