@@ -38,6 +38,7 @@ ENVIRONMENT = {
     "producer/capture.py": {
         "os.environ.setdefault('OPENCV_FFMPEG_LOGLEVEL', '-8')",
         "os.environ['OPENCV_FFMPEG_CAPTURE_OPTIONS'] = protocols",
+        "del os.environ['OPENCV_FFMPEG_CAPTURE_OPTIONS']",
     },
 }
 

@@ -59,7 +59,7 @@ class Browser:
         return self.driver.execute_script(script, *arguments)
 
     def text(self, selector: str) -> str:
-        return str(self.run("return document.querySelector(arguments[0]).innerText", selector))
+        return str(self.run("return document.querySelector(arguments[0])?.innerText ?? ''", selector))
 
     def width(self) -> int:
         """Of the picture itself, 0 before there is one."""

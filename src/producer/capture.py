@@ -1,7 +1,7 @@
 """OpenCV's video capture, kept to what is safe: which protocols and formats it may open, for how long, how loudly.
 
-Loudness and protocols can be set by the environment only, so they hold for the whole process: what else opens
-captures in it opens them by this module.
+Loudness and protocols can be set by the environment only: loudness for the whole process, protocols while a capture
+is being opened.
 """
 
 from __future__ import annotations
@@ -51,17 +51,23 @@ def open_capture(device: str | int, name: str, protocols: str) -> Iterator[cv2.V
         SourceError: it cannot be opened.
     """
     os.environ["OPENCV_FFMPEG_CAPTURE_OPTIONS"] = protocols
-    if isinstance(device, int):
-        capture = cv2.VideoCapture(device)
-    else:
-        limits = [cv2.CAP_PROP_OPEN_TIMEOUT_MSEC, _TIMEOUT_MS, cv2.CAP_PROP_READ_TIMEOUT_MSEC, _TIMEOUT_MS]
-        capture = cv2.VideoCapture(device, cv2.CAP_FFMPEG, limits)
+    try:
+        capture = _opened(device)
+    finally:
+        del os.environ["OPENCV_FFMPEG_CAPTURE_OPTIONS"]
     try:
         if not capture.isOpened():
             raise SourceError(f"{name}: cannot be opened as a video (damaged, cut off, not a video, or not there)")
         yield capture
     finally:
         capture.release()
+
+
+def _opened(device: str | int) -> cv2.VideoCapture:
+    if isinstance(device, int):
+        return cv2.VideoCapture(device)
+    limits = [cv2.CAP_PROP_OPEN_TIMEOUT_MSEC, _TIMEOUT_MS, cv2.CAP_PROP_READ_TIMEOUT_MSEC, _TIMEOUT_MS]
+    return cv2.VideoCapture(device, cv2.CAP_FFMPEG, limits)
 
 
 def next_image(capture: cv2.VideoCapture, name: str) -> Image | None:

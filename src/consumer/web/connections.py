@@ -54,10 +54,13 @@ class Connections:
         """Let it wait for its request; where too many do, the one that has waited longest is cut off."""
         oldest = None
         with self._lock:
+            if connection not in self._open:
+                return  # cut off meanwhile: its end is what it will read next
             self._waiting.setdefault(connection)
             if len(self._waiting) > _MAX_WAITING:
                 oldest = next(iter(self._waiting))
                 del self._waiting[oldest]
+                self._open.discard(oldest)
         if oldest is not None:
             oldest.cut()
 
