@@ -6,7 +6,6 @@ import base64
 import http.client
 import itertools
 import json
-import os
 import selectors
 import socket
 import statistics
@@ -17,7 +16,6 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
@@ -399,24 +397,34 @@ def test_slow_readers_and_slow_writers_are_dropped_while_the_others_get_every_fr
 
 
 def test_a_hundred_viewers_get_thirty_frames_a_second_with_one_stalled_among_them() -> None:
+    for _ in range(3):
+        rates, health_s, held_up_s = measure_hundred_viewers()
+        good = len(rates) == 100 and min(rates) >= 28 and max(health_s) < 0.1
+        # Measured again only where a process that does nothing but sleep was held up too: others have the machine.
+        if good or held_up_s < 0.02:
+            break
+    assert good
+
+
+def measure_hundred_viewers() -> tuple[list[float], list[float], float]:
+    """Frames a second of each, seconds for /health, and how late a process that only sleeps was woken."""
     with serve(max_viewers=128) as site, site.publishing(), site.connect(receive_bytes=4096) as stalled:
         stalled.sendall(b"GET /video HTTP/1.1\r\nHost: x\r\n\r\n")
         # In a process of their own: their CPU time is not the server's.
-        command = [sys.executable, __file__, str(site.port), "100", "5"]
-        with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as viewers:
-            wait_for(lambda: site.hub.viewers == 101, "all viewers", 20)
-            used_s, started = time.process_time(), time.monotonic()
-            took_s = []
-            while viewers.poll() is None:
-                took_s.append(site.seconds("/health"))
-                time.sleep(0.2)
-            cores = (time.process_time() - used_s) / (time.monotonic() - started)
-            rates = json.loads(viewers.communicate()[0])
+        viewers = in_process("watch", site.port, 100, 5)
+        wait_for(lambda: site.hub.viewers == 101, "all viewers", 20)
+        sleeper = in_process("oversleep", 5)
+        used_s, started = time.process_time(), time.monotonic()
+        health_s = []
+        while viewers.poll() is None:
+            health_s.append(site.seconds("/health"))
+            time.sleep(0.1)
+        cores = (time.process_time() - used_s) / (time.monotonic() - started)
+        rates, held_up_s = (json.loads(process.communicate()[0]) for process in (viewers, sleeper))
     print(f"frames a second: {min(rates):.1f} to {max(rates):.1f}; server: {100 * cores:.0f} % of a core")
-    print(f"/health: median {1000 * statistics.median(took_s):.0f} ms, slowest {1000 * max(took_s):.0f} ms")
-    assert len(rates) == 100
-    assert min(rates) >= 28
-    assert max(took_s) < 0.1
+    print(f"/health: median {1000 * statistics.median(health_s):.0f} ms, slowest {1000 * max(health_s):.0f} ms")
+    print(f"a process that only sleeps: up to {1000 * held_up_s:.0f} ms late")
+    return rates, health_s, held_up_s
 
 
 def test_clients_that_send_half_a_request_stop_nobody(site: Site) -> None:
@@ -513,6 +521,12 @@ def test_health_is_503_exactly_when_a_part_is_down(endpoints: Endpoints) -> None
         assert [client.get("/health").status_code for client in clients] == [200, 503, 503, 503]
 
 
+def in_process(function: str, *arguments: float) -> subprocess.Popen[str]:
+    """One of the two functions below in a Python of its own, which prints the result as JSON."""
+    command = [sys.executable, __file__, function, *map(str, arguments)]
+    return subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+
+
 def watch(port: int, viewers: int, seconds: float) -> list[float]:
     """Frames a second that each of some viewers gets, once all have got their first."""
     selector = selectors.DefaultSelector()
@@ -535,6 +549,16 @@ def watch(port: int, viewers: int, seconds: float) -> list[float]:
     return [count / took_s for count in counts]
 
 
+def oversleep(seconds: float) -> float:
+    """Seconds that the machine let the longest of many short sleeps last too long."""
+    end, worst_s, nap_s = time.monotonic() + seconds, 0.0, 0.002
+    while (before := time.monotonic()) < end:
+        time.sleep(nap_s)
+        worst_s = max(worst_s, time.monotonic() - before - nap_s)
+    return worst_s
+
+
 if __name__ == "__main__":
-    os.chdir(Path(__file__).parent)
-    print(json.dumps(watch(int(sys.argv[1]), int(sys.argv[2]), float(sys.argv[3]))))
+    _, name, *numbers = sys.argv
+    functions: dict[str, Callable[..., object]] = {"watch": watch, "oversleep": oversleep}
+    print(json.dumps(functions[name](*map(int, numbers))))

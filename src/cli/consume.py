@@ -5,9 +5,10 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable
+from contextlib import closing
+from pathlib import Path
 
 import click
-from confluent_kafka.admin import AdminClient
 
 from cli.options import with_settings
 from consumer.examine import Seen
@@ -27,7 +28,7 @@ from services.home import Endpoints, endpoints
 from settings import Settings
 from stack import stop_on_signals
 from storage.mongo import EventStore, connect
-from stream.kafka import admin_config, ensure_topic, make_consumer, make_producer, wait_for_broker
+from stream.kafka import ensure_topic, make_admin, make_consumer, make_producer, wait_for_broker
 from stream.names import rejected_topic
 from vision.presets import make_classifier
 
@@ -67,7 +68,7 @@ def run_worker(
     """Make the clients and parts of a worker, run it until ``stop``, and end them.
 
     Raises:
-        SettingError: the settings do not go together.
+        SettingError: a setting cannot be used, or not with the others.
         ServiceError: the web server's port is taken.
         BrokerUnavailable: the Kafka client failed for good.
     """
@@ -75,11 +76,11 @@ def run_worker(
     options = settings.kafka_options
     stats = Stats()
     hub = LiveHub(settings.max_viewers)
-    images = ImageFolder(settings.save_images) if settings.save_images else None
+    images = _image_folder(settings.save_images) if settings.save_images else None
     check_preset(settings)
     worker: Worker | None = None  # made once the broker answers; the health page is there before
     monitor = HealthMonitor(
-        AdminClient(admin_config(where.kafka, options)),
+        make_admin(where.kafka, options),
         store.ping,
         lambda: worker.positions() if worker else {},
         stats,
@@ -87,7 +88,8 @@ def run_worker(
     )
     password = settings.password.get_secret_value() if settings.password else None
     app = create_app(hub, monitor.health, settings.user, password)
-    with WebServer(app, settings.host, settings.port, settings.max_viewers):
+    server = WebServer(app, settings.host, settings.port, settings.max_viewers)
+    with closing(monitor), server, closing(hub):
         _log.info("started: waiting for frames; live picture at http://%s:%d/video", settings.host, settings.port)
         wait_for_broker(where.kafka, options, _FOREVER_S, stop.is_set)
         ensure_topic(where.kafka, settings.topic, settings.partitions, settings.replication, options)
@@ -112,8 +114,14 @@ def run_worker(
             from_beginning,
         )
         worker.run(stop.is_set)
-        monitor.close()
     _log.info("ended: %s", ", ".join(f"{n} {what}" for what, n in stats.counts().items()))
+
+
+def _image_folder(folder: Path) -> ImageFolder:
+    try:
+        return ImageFolder(folder)
+    except OSError as error:
+        raise SettingError(f"--save-images: got {str(folder)!r}: {error.strerror}") from None
 
 
 def check_host(settings: Settings) -> None:

@@ -114,7 +114,7 @@ def wait_for_broker(
         BrokerUnavailable: none did within the time, or ``stopped`` became true.
     """
     deadline = time.monotonic() + timeout_s
-    admin = _admin(bootstrap, options)
+    admin = make_admin(bootstrap, options)
     told = False
     while True:
         try:
@@ -139,7 +139,7 @@ def ensure_topic(bootstrap: str, topic: str, partitions: int, replication: int, 
     Raises:
         BrokerUnavailable: the broker did not do it.
     """
-    admin = _admin(bootstrap, options)
+    admin = make_admin(bootstrap, options)
     new = NewTopic(
         topic,
         num_partitions=partitions,
@@ -197,7 +197,12 @@ class _CommitLog:
         self._failing = error is not None
 
 
-def _admin(bootstrap: str, options: Options) -> AdminClient:
+def make_admin(bootstrap: str, options: Options) -> AdminClient:
+    """A client for admin calls.
+
+    Raises:
+        SettingError: one of the options is none of librdkafka's, or has a value it does not take.
+    """
     try:
         return AdminClient(admin_config(bootstrap, options))
     except KafkaException as error:
