@@ -5,10 +5,13 @@ FramewatchError
 ├── SourceError         a video, folder, camera or address cannot be read
 ├── BadRecord           a Kafka record is not a frame: carries the reason it is rejected with
 │   └── BadPicture          its bytes are not the JPEG picture they should be
+├── BadBundle           a folder is not a trained model that can be served
+├── DataError           pictures and labels from which nothing can be learned or measured
 ├── ServiceError        an embedded service (Kafka, store) cannot be prepared, started or kept up
 └── Unavailable
     ├── BrokerUnavailable   no Kafka broker answers
-    └── StoreUnavailable    the MongoDB store did not take or give what was asked, and may later
+    ├── StoreUnavailable    the MongoDB store did not take or give what was asked, and may later
+    └── ObjectsUnavailable  the object store (S3, MinIO) did not, and may later
 
 Each message says what was got, what was expected and, where somebody can do something, what to do.
 """
@@ -44,6 +47,14 @@ class BadPicture(BadRecord):
     """Bytes that are not the JPEG picture they are said to be."""
 
 
+class BadBundle(FramewatchError):
+    """A folder is not a trained model that can be served."""
+
+
+class DataError(FramewatchError):
+    """Training data that nothing can be learned from, or measured on."""
+
+
 class ServiceError(FramewatchError):
     """An embedded service cannot be prepared, started or kept up."""
 
@@ -58,3 +69,7 @@ class BrokerUnavailable(Unavailable):
 
 class StoreUnavailable(Unavailable):
     """The store did not take or give what was asked of it."""
+
+
+class ObjectsUnavailable(Unavailable):
+    """The object store did not take or give what was asked of it."""

@@ -18,12 +18,12 @@ ROOMS = {path.name for path in SRC.iterdir() if path.is_dir() and (path / "__ini
 ABOVE = {"services", "cli", "stack"}
 SERVERS = {"confluent_kafka", "flask", "pymongo"}
 FORBIDDEN = {
-    "vision": {"storage", "stream", "consumer", "producer", *ABOVE, *SERVERS},
-    "storage": {"vision", "consumer", "producer", *ABOVE, *SERVERS} - {"pymongo"},
-    "stream": {"vision", "storage", "consumer", "producer", *ABOVE, *SERVERS} - {"confluent_kafka"},
-    "producer": {"storage", "consumer", *ABOVE, "flask", "pymongo"},
-    "consumer": {"producer", *ABOVE, "pymongo"},
-    "services": {"vision", "consumer", "producer", "cli", "stack", "flask"},
+    "vision": {"training", "storage", "stream", "consumer", "producer", *ABOVE, *SERVERS},
+    "storage": {"training", "vision", "consumer", "producer", *ABOVE, *SERVERS} - {"pymongo"},
+    "stream": {"training", "vision", "storage", "consumer", "producer", *ABOVE, *SERVERS} - {"confluent_kafka"},
+    "producer": {"training", "storage", "consumer", *ABOVE, "flask", "pymongo"},
+    "consumer": {"training", "producer", *ABOVE, "pymongo"},
+    "services": {"training", "vision", "consumer", "producer", "cli", "stack", "flask"},
     "training": {"storage", "stream", "consumer", "producer", *ABOVE, *SERVERS},
 }
 COMMANDS = {"producer/__main__.py", "consumer/__main__.py"}  # the same as `framewatch produce` and `consume`
