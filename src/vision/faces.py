@@ -19,7 +19,9 @@ _DETECTOR_VERSION: Final = 1
 class HaarFaces:
     """Finds faces; one instance for each thread."""
 
+    labels = (LABEL,)
     batch_size = 1
+    remembers = False
 
     def __init__(self) -> None:
         self._detector = HaarFaceDetector()
@@ -29,7 +31,7 @@ class HaarFaces:
         """``faces@`` with the detector's version and the content hash of its cascades."""
         return _model()
 
-    def classify(self, images: Sequence[Image]) -> list[list[Detection]]:
+    def classify(self, images: Sequence[Image], streams: Sequence[str] = ()) -> list[list[Detection]]:  # noqa: ARG002
         """The faces of each picture, from left to right."""
         return [self._faces(image) for image in images]
 

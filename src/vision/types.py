@@ -60,15 +60,28 @@ class Detection:
 
 
 class Classifier(Protocol):
-    """Images in, detections out. Used by one thread at a time; the same images give the same detections."""
+    """Images in, detections out. Used by one thread at a time."""
 
     @property
     def model(self) -> str:
         """Name and content hash, such as ``faces@1f3a9c02``: in the id of each event."""
 
     @property
+    def labels(self) -> tuple[str, ...]:
+        """Every label it can give, in index order."""
+
+    @property
     def batch_size(self) -> int:
         """Most images it likes to get in one call."""
 
-    def classify(self, images: Sequence[Image]) -> list[list[Detection]]:
-        """Detections of each image, in the order of the images."""
+    @property
+    def remembers(self) -> bool:
+        """Whether it looks at earlier pictures too: then one instance gets all frames of a stream, in order."""
+
+    def classify(self, images: Sequence[Image], streams: Sequence[str] = ()) -> list[list[Detection]]:
+        """Detections of each image, in the order of the images.
+
+        Args:
+            images: the pictures.
+            streams: the stream of each picture, for a classifier that remembers; none: each stands alone.
+        """
