@@ -17,11 +17,15 @@ anybody on the machine can read the options of a running program.
 | variable | option | what | default |
 | --- | --- | --- | --- |
 """
-WITHOUT_OPTION = frozenset({"cache", "kafka_bootstrap_servers", "kafka_options", "mongodb_uri", "password", "user"})
+AWS = {"aws_endpoint_url", "aws_access_key_id", "aws_secret_access_key", "aws_session_token", "aws_region"}
+WITHOUT_OPTION = frozenset(
+    {*AWS, "cache", "kafka_bootstrap_servers", "kafka_options", "mongodb_uri", "password", "user"}
+)
 MADE = {
     "home": "the user's data folder",
     "cache": "the user's cache folder",
     "lanes": "the cores there are",
+    "models": "`models` of the checkout, else of the user's data folder",
     "kafka_options": "none",
 }
 

@@ -146,8 +146,14 @@ class Stack:
             "--host",
             self._settings.host,
         ]
-        argv += ["--preset", self._settings.preset, "--instance", self._settings.instance or "framewatch-up"]
+        argv += ["--instance", self._settings.instance or "framewatch-up"]
+        argv += ["--models", str(self._settings.models), "--runtime", self._settings.runtime]
+        if self._settings.chosen("preset", "model") == "model":
+            argv += ["--model", str(self._settings.model)]
+        else:
+            argv += ["--preset", self._settings.preset]
         argv += ["--insecure"] if self._settings.insecure else []
+        argv += ["--output", self._settings.output] if self._settings.output else []
         return self._child("consumer", argv, ready=lambda: accepts(port, self._settings.host), stop_s=45)
 
     def _producer(self, position: int, plan: SourcePlan, of: int) -> Child:

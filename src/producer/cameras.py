@@ -17,7 +17,7 @@ import cv2
 
 from errors import SourceError
 from producer.capture import NETWORK_PROTOCOLS, counted_images, fps_of, next_image, open_capture
-from producer.source import Source
+from producer.source import Source, unnamed
 from vision.types import Image
 
 _log = logging.getLogger(__name__)
@@ -64,7 +64,7 @@ def open_address(address: str, sleep: Callable[[float], object]) -> Source:
         live=False,
         fps=fps,
         count=expected,
-        read=lambda: counted_images(address, name, NETWORK_PROTOCOLS, expected, exact=False),
+        read=lambda: unnamed(counted_images(address, name, NETWORK_PROTOCOLS, expected, exact=False)),
     )
 
 
@@ -112,7 +112,7 @@ def _is_file(parts: SplitResult) -> bool:
 
 
 def _live(name: str, device: str | int, sleep: Callable[[float], object]) -> Source:
-    return Source(name, live=True, fps=None, count=None, read=lambda: _live_images(name, device, sleep))
+    return Source(name, live=True, fps=None, count=None, read=lambda: unnamed(_live_images(name, device, sleep)))
 
 
 def _live_images(name: str, device: str | int, sleep: Callable[[float], object]) -> Iterator[Image]:

@@ -11,10 +11,9 @@ from confluent_kafka import Producer
 from errors import BrokerUnavailable, SourceError
 from producer.pace import Pacer, rate
 from producer.publisher import Publisher, Summary
-from producer.source import Source
+from producer.source import Picture, Source
 from stream.message import Frame
 from vision.jpeg import encode_jpeg, scaled_down
-from vision.types import Image
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +86,7 @@ def _send_all(
 ) -> None:
     pacer = Pacer(rate(plan.fps, source.fps), source.live, sleep=sleep)
     last_us = 0
-    for image in _pictures(source, plan.loop, stopped):
+    for picture in _pictures(source, plan.loop, stopped):
         read_us = time.time_ns() // 1000
         admitted = pacer.admit()
         if stopped():
@@ -97,20 +96,21 @@ def _send_all(
             # A live picture was taken when it came, one of a file is shown when it goes. Strictly growing, also where
             # two come within one tick of the clock or the clock is put back.
             last_us = max(read_us if source.live else time.time_ns() // 1000, last_us + 1)
-            frame = _frame(image, plan, summary.frames_read - 1, last_us)
+            frame = _frame(picture, plan, summary.frames_read - 1, last_us)
             admitted = publisher.send(frame, wait=not source.live)
         summary.dropped += not admitted
         on_frame(summary)
 
 
-def _pictures(source: Source, loop: bool, stopped: Callable[[], bool]) -> Iterator[Image]:
+def _pictures(source: Source, loop: bool, stopped: Callable[[], bool]) -> Iterator[Picture]:
     while True:
         yield from source.read()
         if not loop or stopped():
             return
 
 
-def _frame(image: Image, plan: Plan, number: int, time_us: int) -> Frame:
-    image = scaled_down(image, plan.max_side)
+def _frame(picture: Picture, plan: Plan, number: int, time_us: int) -> Frame:
+    image = scaled_down(picture.image, plan.max_side)
     height, width = image.shape[:2]
-    return Frame(plan.stream, plan.run, number, time_us, width, height, encode_jpeg(image, plan.quality))
+    jpeg = encode_jpeg(image, plan.quality)
+    return Frame(plan.stream, plan.run, number, time_us, width, height, jpeg, picture.name)

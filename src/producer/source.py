@@ -2,10 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from vision.types import Image
+
+
+class Picture(NamedTuple):
+    """A picture of a source.
+
+    Attributes:
+        image: (height, width, 3) BGR.
+        name: of its own file, or None where it has none: one of a video or camera.
+    """
+
+    image: Image
+    name: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,4 +37,10 @@ class Source:
     live: bool
     fps: float | None
     count: int | None
-    read: Callable[[], Iterator[Image]]
+    read: Callable[[], Iterator[Picture]]
+
+
+def unnamed(images: Iterable[Image]) -> Iterator[Picture]:
+    """Pictures that are no files of their own."""
+    for image in images:
+        yield Picture(image)

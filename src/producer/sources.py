@@ -1,4 +1,4 @@
-"""Where pictures come from: a video file, a folder of videos or pictures, a webcam, an RTSP or HTTP address.
+"""Where pictures come from: a video file, a folder of videos or pictures, a bucket, a webcam, a camera's address.
 
 A source is opened, read picture by picture, and closed. One that ends early says so by a SourceError after its
 last readable picture, so whoever reads it has sent what could be read.
@@ -7,7 +7,6 @@ last readable picture, so whoever reads it has sent what could be read.
 from __future__ import annotations
 
 import logging
-import re
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -15,17 +14,17 @@ from typing import Final
 from urllib.parse import unquote
 
 import cv2
-import numpy as np
 
 from errors import SourceError
+from objects import Access, is_bucket, natural_key
+from producer.buckets import open_bucket
 from producer.cameras import open_address, open_webcam, taken_apart
 from producer.capture import DEFAULT_FPS, FILE_PROTOCOLS, counted_images, fps_of, open_capture
-from producer.source import Source
-from vision.types import Image
+from producer.pictures import PICTURES, decoded, own_name
+from producer.source import Picture, Source, unnamed
 
 _log = logging.getLogger(__name__)
 
-PICTURES: Final = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff"})
 VIDEOS: Final = frozenset(
     {".mp4", ".m4v", ".mkv", ".webm", ".mov", ".avi", ".mpg", ".mpeg", ".ts", ".mjpeg", ".mjpg", ".wmv"}
 )
@@ -33,17 +32,23 @@ VIDEOS: Final = frozenset(
 _GUESSED: Final = frozenset({".mkv", ".webm", ".ts", ".mpg", ".mpeg"})
 
 
-def open_source(text: str, sleep: Callable[[float], object]) -> Source:
+def open_source(
+    text: str, sleep: Callable[[float], object], access: Access | None = None, wait_s: float = 60
+) -> Source:
     """The source a person names: a path, a webcam's index, or an address.
 
     Args:
         text: as typed.
-        sleep: waits the given seconds between tries to open a live source again; raising ends the source.
+        sleep: waits the given seconds between tries to open a source again; raising ends the source.
+        access: to the object store that buckets are in.
+        wait_s: seconds to wait for an object store that does not answer from the start.
 
     Raises:
         SourceError: it cannot be read, and why.
     """
     path = text
+    if is_bucket(text):
+        return open_bucket(text, access or Access(), sleep, wait_s)
     if "://" in text:
         parts = taken_apart(text)
         if parts.scheme != "file":
@@ -87,14 +92,14 @@ def _video(path: Path) -> Source:
     return Source(path.name, live=False, fps=fps, count=expected, read=lambda: _video_frames(path, expected))
 
 
-def _video_frames(path: Path, expected: int | None) -> Iterator[Image]:
+def _video_frames(path: Path, expected: int | None) -> Iterator[Picture]:
     exact = path.suffix.lower() not in _GUESSED
-    return counted_images(str(path), str(path), FILE_PROTOCOLS, expected, exact)
+    return unnamed(counted_images(str(path), str(path), FILE_PROTOCOLS, expected, exact))
 
 
 def _folder(folder: Path) -> Source:
     try:
-        content = sorted(folder.iterdir(), key=_natural)
+        content = sorted(folder.iterdir(), key=lambda path: natural_key(path.name))
         files = [file for file in content if file.suffix.lower() in PICTURES | VIDEOS and file.is_file()]
     except OSError as error:
         raise SourceError(f"{folder}: {error.strerror}") from None
@@ -119,7 +124,7 @@ def _fps_of(files: list[Path]) -> float:
     return DEFAULT_FPS
 
 
-def _folder_frames(folder: Path, files: list[Path]) -> Iterator[Image]:
+def _folder_frames(folder: Path, files: list[Path]) -> Iterator[Picture]:
     """Pictures of all files; one that cannot be read is named and passed over, and the end says how many."""
     broken = 0
     for file in files:
@@ -135,21 +140,9 @@ def _folder_frames(folder: Path, files: list[Path]) -> Iterator[Image]:
         raise SourceError(f"{folder}: {broken} of {len(files)} files could not be read whole")
 
 
-def _picture(path: Path) -> Image:
+def _picture(path: Path) -> Picture:
     try:
         content = path.read_bytes()
-        # Not cv2.imread: it takes no path that the locale cannot say on some systems.
-        image = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_COLOR) if content else None
     except OSError as error:
         raise SourceError(f"{path}: {error.strerror}") from None
-    except cv2.error as error:
-        raise SourceError(f"{path}: not a picture that can be read: {error.err}") from None
-    if image is None:
-        raise SourceError(f"{path}: not a picture that can be read")
-    return np.asarray(image, np.uint8)
-
-
-def _natural(path: Path) -> list[tuple[int, int, str]]:
-    """Sort key under which ``frame2`` stands before ``frame10``."""
-    parts = re.findall(r"\d+|\D+", path.name)
-    return [(0, int(part), "") if part.isdecimal() else (1, 0, part) for part in parts]
+    return Picture(decoded(content, str(path)), own_name(path.name))

@@ -1,7 +1,7 @@
 """A frame as a Kafka record: the only place that knows the form on the wire.
 
 Value: the JPEG itself, so that any Kafka tool gets a picture. Key: the stream's name, so that one stream stays
-on one partition and in order. Kafka's timestamp: capture time in milliseconds. Headers, all ASCII text:
+on one partition and in order. Kafka's timestamp: capture time in milliseconds. Headers, all text:
 
 ========  ======================================================
 version   ``1``
@@ -11,6 +11,7 @@ time_us   capture time, microseconds since 1970 UTC
 width     pixels
 height    pixels
 crc32     CRC-32 (ISO 3309, as in zlib) of the value, 8 hex digits
+name      optional: the picture's own file name, UTF-8
 ========  ======================================================
 """
 
@@ -21,7 +22,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from errors import BadRecord
-from stream.names import is_name
+from stream.names import is_file_name, is_name
 
 VERSION = "1"
 MAX_RECORD_BYTES = 16 * 1024 * 1024  # the same limit on broker, producer and consumer
@@ -46,6 +47,7 @@ class Frame:
         width: pixels.
         height: pixels.
         jpeg: the picture as a JPEG file.
+        name: of the file that the picture is, such as ``1.png``; None for one of a video or camera.
     """
 
     stream: str
@@ -55,6 +57,7 @@ class Frame:
     width: int
     height: int
     jpeg: bytes
+    name: str | None = None
 
     @property
     def label(self) -> str:
@@ -82,6 +85,7 @@ def to_record(frame: Frame) -> Record:
         "width": str(frame.width),
         "height": str(frame.height),
         "crc32": f"{zlib.crc32(frame.jpeg):08x}",
+        **({} if frame.name is None else {"name": frame.name}),
     }
     return Record(
         key=frame.stream.encode(),
@@ -118,7 +122,10 @@ def from_record(record: Record) -> Frame:
         width=_integer(headers, "width", 1, _MAX_SIDE),
         height=_integer(headers, "height", 1, _MAX_SIDE),
         jpeg=record.value,
+        name=_header(headers, "name") if "name" in headers else None,
     )
+    if frame.name is not None and not is_file_name(frame.name):
+        raise BadRecord("header", f"name {frame.name[:80]!r} is no name of a file")
     crc32 = f"{zlib.crc32(record.value):08x}"
     if (expected := _header(headers, "crc32")) != crc32:
         raise BadRecord("checksum", f"header says {expected[:16]!r}, the bytes give {crc32!r}")

@@ -13,6 +13,7 @@ DEFAULT_TOPIC = "distributed-video1"
 _NAME = re.compile(r"\w[\w .@-]{0,63}")
 _TOPIC = re.compile(r"[A-Za-z0-9._-]{1,200}")
 _NOT_IN_NAME = re.compile(r"[^\w.@-]+")
+_MAX_FILE_NAME_BYTES = 240  # systems take 255, and what is made of a name is longer: 1.jpg.json
 
 
 def is_name(text: str) -> bool:
@@ -38,6 +39,19 @@ def checked_topic_name(text: str) -> str:
     return text
 
 
+def is_file_name(text: str) -> bool:
+    """Whether the text can travel as the name of a picture's file, and be written under by whoever gets it.
+
+    Text of 1 to 240 bytes of UTF-8 that can be printed, with no slash of either kind: it leads to no other folder.
+    """
+    try:
+        length = len(text.encode())
+    except UnicodeEncodeError:
+        return False
+    printable = text.isprintable() and not set(text) & {"/", "\\"}
+    return 0 < length <= _MAX_FILE_NAME_BYTES and printable and text.strip(" .") != ""
+
+
 def rejected_topic(topic: str) -> str:
     """Topic for the records of ``topic`` that are not frames."""
     return f"{topic}-rejected"
@@ -49,17 +63,22 @@ def new_run_id() -> str:
 
 
 def stream_name_of(source: str) -> str:
-    """Name for the stream of a source: the file's or folder's name, ``camera 0``, or the address's host.
+    """Name for the stream of a source: the file's or folder's name, ``camera 0``, the bucket's, the address's host.
 
     Never user, password or query of an address.
 
     >>> stream_name_of("videos/front door.mp4"), stream_name_of("0"), stream_name_of("rtsp://u:p@cam-2:554/main")
     ('front-door', 'camera-0', 'cam-2')
+    >>> stream_name_of("s3://lake/test/")
+    'lake-test'
     """
     if source.isdecimal():
         raw = f"camera-{source}"
     elif source.startswith("file://"):
         return stream_name_of(unquote(source.partition("://")[2]))
+    elif source.lower().startswith("s3://"):
+        bucket, _, prefix = source[len("s3://") :].partition("/")
+        raw = f"{bucket.rpartition('@')[2]}/{prefix}"
     elif "://" in source:
         raw = _host(source) or "camera"
     else:

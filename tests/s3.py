@@ -1,0 +1,196 @@
+"""An object store that speaks S3 over HTTP: moto's server in a process of its own, and a gate on the way to it."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+import urllib.request
+from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from typing import Any
+
+import boto3
+import pytest
+
+from objects import Access
+from ports import accepts, choose_port
+
+KEY, SECRET = "test-key", "test-secret-not-to-be-shown"
+
+
+@dataclass
+class ObjectStore:
+    """An object store, what is in it, and how a program is told of it.
+
+    Attributes:
+        endpoint: its address, ``http://127.0.0.1:PORT``.
+        client: boto3's, to put objects in and look at them.
+        process: its id.
+    """
+
+    endpoint: str
+    client: Any = field(repr=False)
+    process: int = 0
+
+    @property
+    def access(self) -> Access:
+        return Access(self.endpoint, KEY, SECRET, region="us-east-1")
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """Variables for a command that is to use it."""
+        return {
+            "AWS_ENDPOINT_URL": self.endpoint,
+            "AWS_ACCESS_KEY_ID": KEY,
+            "AWS_SECRET_ACCESS_KEY": SECRET,
+            "AWS_REGION": "us-east-1",
+        }
+
+    def bucket(self, objects: Mapping[str, bytes] | None = None) -> str:
+        """A new bucket with these objects; its name."""
+        name = f"lake-{secrets.token_hex(4)}"
+        self.client.create_bucket(Bucket=name)
+        self.put(name, objects or {})
+        return name
+
+    def put(self, bucket: str, objects: Mapping[str, bytes]) -> None:
+        def put(key: str) -> None:
+            self.client.put_object(Bucket=bucket, Key=key, Body=objects[key])
+
+        with ThreadPoolExecutor(8) as pool:
+            list(pool.map(put, objects))
+
+    def get(self, bucket: str, key: str) -> bytes:
+        return bytes(self.client.get_object(Bucket=bucket, Key=key)["Body"].read())
+
+    def keys(self, bucket: str, prefix: str = "") -> list[str]:
+        return [entry["Key"] for entry in self.listed(bucket, prefix)]
+
+    def stamps(self, bucket: str, prefix: str = "") -> dict[str, tuple[str, str]]:
+        """Last change and content hash of each object: of a bucket with versions, one written twice has two."""
+        versions = self.client.list_object_versions(Bucket=bucket, Prefix=prefix).get("Versions", [])
+        return {f"{v['Key']} {v['VersionId']}": (str(v["LastModified"]), v["ETag"]) for v in versions}
+
+    def listed(self, bucket: str, prefix: str = "") -> list[Mapping[str, Any]]:
+        return list(self.client.list_objects_v2(Bucket=bucket, Prefix=prefix).get("Contents", []))
+
+    def keep_versions(self, bucket: str) -> None:
+        """From now on nothing is overwritten."""
+        self.client.put_bucket_versioning(Bucket=bucket, VersioningConfiguration={"Status": "Enabled"})
+
+    @contextmanager
+    def frozen(self) -> Iterator[None]:
+        """Meanwhile it takes connections and says nothing."""
+        os.kill(self.process, signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            os.kill(self.process, signal.SIGCONT)
+
+    @contextmanager
+    def checking_keys(self) -> Iterator[None]:
+        """Meanwhile no key is right, as nobody has made a user."""
+        try:
+            self._check_after("0")
+            yield
+        finally:
+            self._check_after("inf")
+
+    def _check_after(self, requests: str) -> None:
+        headers = {"Content-Type": "text/plain"}
+        asked = urllib.request.Request(f"{self.endpoint}/moto-api/reset-auth", requests.encode(), headers)
+        with urllib.request.urlopen(asked, timeout=10):
+            pass
+
+
+@pytest.fixture(scope="session")
+def s3() -> Iterator[ObjectStore]:
+    """One object store for the whole run; each test makes buckets of its own."""
+    port = choose_port()
+    process = subprocess.Popen(
+        [sys.executable, "-c", f"from moto.server import main; main(['-H', '127.0.0.1', '-p', '{port}'])"],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+    endpoint = f"http://127.0.0.1:{port}"
+    client = boto3.client(
+        "s3",
+        endpoint_url=endpoint,
+        aws_access_key_id=KEY,
+        aws_secret_access_key=SECRET,
+        region_name="us-east-1",
+    )
+    try:
+        deadline = time.monotonic() + 60
+        while not accepts(port):
+            assert process.poll() is None and time.monotonic() < deadline, "moto's server did not start"
+            time.sleep(0.05)
+        yield ObjectStore(endpoint, client, process.pid)
+    finally:
+        client.close()
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+
+
+class Gate:
+    """The way to an object store, which can be shut and opened: the store is away for whoever goes through it."""
+
+    def __init__(self, store: ObjectStore) -> None:
+        self._behind = ("127.0.0.1", int(store.endpoint.rpartition(":")[2]))
+        self._port = choose_port()
+        self._open: list[socket.socket] = []
+        self._listener: socket.socket | None = None
+        self.store = ObjectStore(f"http://127.0.0.1:{self._port}", store.client, store.process)
+        self.requests = 0
+
+    def open(self) -> None:
+        listener = socket.create_server(("127.0.0.1", self._port))
+        self._listener = listener
+        threading.Thread(target=self._take, args=(listener,), daemon=True).start()
+
+    def shut(self) -> None:
+        """Refuse connections, and break those there are."""
+        if self._listener is not None:
+            self._open.append(self._listener)
+        self._listener = None
+        for one in self._open:
+            with suppress(OSError):
+                one.shutdown(socket.SHUT_RDWR)
+            one.close()
+        self._open.clear()
+
+    def _take(self, listener: socket.socket) -> None:
+        with suppress(OSError):
+            while True:
+                near = listener.accept()[0]
+                far = socket.create_connection(self._behind)
+                self._open += [near, far]
+                self.requests += 1
+                for pair in ((near, far), (far, near)):
+                    threading.Thread(target=_hand_on, args=pair, daemon=True).start()
+
+
+def _hand_on(one: socket.socket, other: socket.socket) -> None:
+    with suppress(OSError):
+        while content := one.recv(65536):
+            other.sendall(content)
+    with suppress(OSError):
+        other.shutdown(socket.SHUT_RDWR)
+
+
+@pytest.fixture
+def gate(s3: ObjectStore) -> Iterator[Gate]:
+    """A way to the object store, open."""
+    gate = Gate(s3)
+    gate.open()
+    yield gate
+    gate.shut()
