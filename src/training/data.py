@@ -1,20 +1,36 @@
-"""Labelled pictures, read once into arrays on disk: what training and evaluation work on."""
+"""Labelled pictures, read once into arrays on disk: what training and evaluation work on.
+
+data = load_data("data/smoking", InputSpec(height=224, width=224), Path("work"))
+data.parts["train"].pictures     # (n, 224, 224, 3), mapped from the disk
+"""
 
 from __future__ import annotations
 
-import hashlib
+import logging
+from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
 import numpy as np
+from filelock import FileLock
 from numpy.typing import NDArray
 
 from errors import DataError
-from vision.inputs import InputSpec, Pixels
+from objects import Access
+from training.prepare import Index, folder_for, load_index, prepare
+from training.samples import TEST, TRAIN, VALIDATION, Found, Progress, Sample, Skipped, part_name, some
+from training.sources import open_source
+from training.split import split
+from vision.inputs import InputSpec
 
-TRAIN: Final = "train"
-VALIDATION: Final = "validation"
+__all__ = ["TEST", "TRAIN", "VALIDATION", "LabelledData", "Part", "load_data", "part_name"]
+
+_log = logging.getLogger(__name__)
+
+_NAMED: Final = 20  # skipped samples in the notes
+_LONGEST: Final = 100  # characters of a label
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,48 +59,114 @@ class LabelledData:
         labels: in index order.
         parts: by name: train, validation, and test where there is one.
         notes: what was left out and why, for people.
+        skipped: name and reason of everything that no sample could be made of.
+        seed: of the split.
     """
 
     labels: tuple[str, ...]
     parts: dict[str, Part]
     notes: list[str] = field(default_factory=list)
+    skipped: tuple[tuple[str, str], ...] = ()
+    seed: int = 1
 
 
-def load_npz(path: Path, spec: InputSpec) -> LabelledData:
-    """Parts ``x_NAME``, ``y_NAME`` of a NumPy file, as FER2013 comes; what stands in validation leaves train.
+def load_data(
+    source: str,
+    spec: InputSpec,
+    work: Path,
+    seed: int = 1,
+    access: Access | None = None,
+    progress: Progress = lambda done, total: None,
+    whole: str = TEST,
+) -> LabelledData:
+    """The data at a folder, file or ``s3://bucket/prefix/``; decoded only once for the same source, input and seed.
+
+    Args:
+        source: see ``training.sources``.
+        spec: what the model takes.
+        work: folder of the arrays; made when it is not there.
+        seed: of the split, where the source has no validation part of its own.
+        access: to the object store.
+        progress: told how many samples are decoded.
+        whole: part that loses no picture to another that has it too: the one to be measured on.
 
     Raises:
-        DataError: the file has no such parts, or they do not fit together.
+        DataError: nothing can be learned or measured on them, and why.
+        SettingError: there is no such place.
+        ObjectsUnavailable: the object store does not answer.
     """
-    with np.load(path, allow_pickle=False) as file:
-        labels = tuple(str(label) for label in file["labels"])
-        parts = {
-            name[2:]: Part(_shaped(file[name], spec), np.asarray(file[f"y_{name[2:]}"], np.int64))
-            for name in sorted(file.files)
-            if name.startswith("x_")
-        }
-    if not {TRAIN, VALIDATION} <= set(parts):
-        raise DataError(f"{path}: has parts {', '.join(parts) or 'none'}; needs train and validation")
-    train, notes = without(parts[TRAIN], parts[VALIDATION])
-    return LabelledData(labels, {**parts, TRAIN: train}, notes)
+    opened = open_source(source, access or Access(), spec.frames)
+    folder = folder_for(work, opened.place, spec, seed, whole)
+    try:
+        work.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise DataError(f"{work}: cannot be made: {error.strerror}") from None
+    with FileLock(folder.with_suffix(".lock")):  # a second process waits and then finds them
+        index = load_index(folder, opened.stamp)
+        if index is None:
+            found = opened.find()
+            _check_classes(opened.place, found)
+            _log.info("%s: %d samples of %d labels to read", opened.place, len(found.samples), len(found.labels))
+
+            def splitting(samples: Sequence[Sample], hashes: Sequence[bytes]) -> tuple[list[str | None], list[str]]:
+                _check_readable(opened.place, found, samples)
+                parts, notes = split(samples, hashes, seed, whole)
+                if TRAIN not in parts and any(sample.part in (None, TRAIN) for sample in samples):
+                    raise DataError(f"{opened.place}: every picture of train stands in another part too")
+                return parts, notes
+
+            index = prepare(found, spec, folder, opened.stamp, splitting, progress)
+        _check_parts(opened.place, index)
+        parts = {name: _part(folder / f"{name}.npy", index, name) for name in index.parts}
+    return LabelledData(tuple(index.labels), parts, _notes(index), tuple(index.skipped), seed)
 
 
-def without(part: Part, other: Part) -> tuple[Part, list[str]]:
-    """The part without the pictures that are in the other one too, and a note of how many those were."""
-    there = {content_hash(picture) for picture in other.pictures}
-    kept = np.array([content_hash(picture) not in there for picture in part.pictures])
-    notes = [f"{np.count_nonzero(~kept)} training pictures left out that also stand in validation"]
-    return Part(part.pictures[kept], part.targets[kept]), notes if not kept.all() else []
+def _part(path: Path, index: Index, name: str) -> Part:
+    its = index.parts[name]
+    pictures = np.load(path, mmap_mode="r", allow_pickle=False)
+    return Part(pictures, np.array(its.targets, np.int64), tuple(its.names))
 
 
-def content_hash(picture: Pixels) -> str:
-    """SHA-256 of the pixels: the same for two files of the same picture."""
-    return hashlib.sha256(picture.tobytes()).hexdigest()
+def _check_classes(place: str, found: Found) -> None:
+    """Before an hour is spent on reading."""
+    if not found.samples:
+        raise DataError(f"{place}: no labelled pictures in it: {some(found.skipped) or 'it is empty'}")
+    odd = [label for label in found.labels if not label.isprintable() or not 1 <= len(label) <= _LONGEST]
+    if odd:
+        raise DataError(f"{place}: {odd[0][:_LONGEST]!a} cannot be a label: 1 to {_LONGEST} printable characters can")
+    classes = {sample.label for sample in found.samples if sample.part in (None, TRAIN)}
+    if len(classes) == 1:
+        only = classes.pop()
+        raise DataError(
+            f"{place}: all pictures are of one class, {only!r}: at least two are needed; "
+            f"if its classes stand in folders below that one, name it: {place}{only}"
+        )
 
 
-def _shaped(pictures: NDArray[np.uint8], spec: InputSpec) -> NDArray[np.uint8]:
-    """Grey pictures as the model takes them."""
-    if pictures.shape[1:3] == (spec.height, spec.width) and spec.channels == 1:
-        return pictures.reshape(-1, *spec.shape)
-    coloured = np.repeat(pictures[..., np.newaxis], 3, axis=-1)
-    return np.stack([spec.prepared(picture) for picture in coloured])
+def _check_readable(place: str, found: Found, samples: Sequence[Sample]) -> None:
+    total, good = len(found.samples), len(samples)
+    if 2 * good < total:
+        raise DataError(f"{place}: {total - good} of {total} pictures cannot be read; is it the right place?")
+    lost = sorted({sample.label for sample in found.samples} - {sample.label for sample in samples})
+    if lost:
+        raise DataError(f"{place}: no picture of class {some(lost)} can be read")
+
+
+def _check_parts(place: str, index: Index) -> None:
+    """Of data to learn from: every class is in train, and there is something to choose by."""
+    if TRAIN not in index.parts:
+        return
+    counts = Counter(index.parts[TRAIN].targets)
+    empty = [label for i, label in enumerate(index.labels) if not counts[i]]
+    if empty:
+        raise DataError(f"{place}: no training picture of class {some(empty)}")
+    if VALIDATION not in index.parts:
+        raise DataError(f"{place}: too few pictures to split off some for validation: two different ones of a class")
+
+
+def _notes(index: Index) -> list[str]:
+    if not index.skipped:
+        return list(index.notes)
+    total = len(index.skipped)
+    named = "; ".join(str(Skipped(*each)) for each in index.skipped[:_NAMED])
+    return [*index.notes, f"{total} skipped: {named}{'; …' if total > _NAMED else ''}"]

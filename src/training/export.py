@@ -6,7 +6,11 @@ from pathlib import Path
 from typing import Final
 
 import keras
+import numpy as np
+from numpy.typing import NDArray
 
+from errors import BadBundle
+from training.quiet import quiet
 from training.recipes import Recipe
 from vision.bundle import (
     CARD,
@@ -18,16 +22,28 @@ from vision.bundle import (
     seal_bundle,
     write_labels,
 )
+from vision.inputs import InputSpec
+from vision.openvino_runtime import import_openvino
+from vision.runtime import load_runtime
 
 RUNTIME_FORMATS: Final = {"openvino": OPENVINO_FILE, "litert": LITERT_FILE}
 
+_TOLERANCE: Final = 1e-4
 
-def served_form(trained: keras.Model, recipe: Recipe, classes: int) -> keras.Model:
-    """The same model made for serving: in float32, of plain Keras layers only."""
+
+def served_form(trained: keras.Model, recipe: Recipe, spec: InputSpec, classes: int) -> keras.Model:
+    """The same model made for serving: in float32, of plain Keras layers only.
+
+    Args:
+        trained: made for training by the same recipe.
+        recipe: of the architecture.
+        spec: of its pictures.
+        classes: how many.
+    """
     policy = keras.mixed_precision.dtype_policy()
     keras.mixed_precision.set_dtype_policy("float32")
     try:
-        served = recipe.build(recipe.input, classes, False)
+        served = recipe.build(spec, classes, False)
     finally:
         keras.mixed_precision.set_dtype_policy(policy)
     served.set_weights(trained.get_weights())
@@ -51,8 +67,30 @@ def export_bundle(
         card: the model card, Markdown.
     """
     served.save(folder / KERAS_FILE)
-    for format_name, file_name in RUNTIME_FORMATS.items():
-        served.export(str(folder / file_name), format=format_name, verbose=False)
+    import_openvino()
+    with quiet():
+        for format_name, file_name in RUNTIME_FORMATS.items():
+            served.export(str(folder / file_name), format=format_name, verbose=False)
     write_labels(folder, labels)
     (folder / CARD).write_text(card, encoding="utf-8")
     return seal_bundle(folder, manifest)
+
+
+def check_export(served: keras.Model, bundle: Bundle, pictures: NDArray[np.uint8]) -> None:
+    """Know that what is served answers as what was trained.
+
+    Args:
+        served: that the bundle was exported from.
+        bundle: checked.
+        pictures: (n, *input shape), of the kind it is for.
+
+    Raises:
+        BadBundle: one of the exported forms answers otherwise.
+    """
+    expected = np.asarray(served.predict_on_batch(pictures.astype(np.float32)))
+    for name in ("openvino", "litert"):
+        with quiet():
+            answer = load_runtime(bundle, name, exact=True)
+        off = float(np.abs(answer(pictures) - expected).max())
+        if off > _TOLERANCE:
+            raise BadBundle(f"{bundle.folder}: exported for {name} the model answers otherwise, by up to {off:.4f}")

@@ -1,93 +1,112 @@
-"""Training: from labelled data to the best weights, in steps that can be killed and gone on with."""
+"""Training: from labelled data to the best weights, in phases and epochs that can be killed and gone on with."""
 
 from __future__ import annotations
 
-import csv
-import logging
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final
 
 import keras
-import numpy as np
-import tensorflow as tf
 
-from training.data import TRAIN, VALIDATION, LabelledData, Part
-from training.recipes import Recipe
+from training.batches import class_weights, plain_batches, training_batches
+from training.callbacks import Backup, Finite, Progress, Remembering, Watcher
+from training.data import TRAIN, VALIDATION, LabelledData
+from training.mobile import choose_trained
+from training.recipes import Phase, Recipe
+from training.state import BEST, HISTORY, PhaseState, open_state
 
-_log = logging.getLogger(__name__)
-
-BEST: Final = "best.weights.h5"
-HISTORY: Final = "history.csv"
-_BACKUP: Final = "backup"
 _WARM_UP_EPOCHS: Final = 2
+_MODES: Final = {"val_accuracy": "max", "val_loss": "min"}
 
 
-def fit(model: keras.Model, data: LabelledData, recipe: Recipe, folder: Path, seed: int) -> None:
-    """Train the model; it has its best weights (by validation accuracy) afterwards.
+def fit(
+    build: Callable[[], keras.Model],
+    start: Callable[[keras.Model], None],
+    data: LabelledData,
+    recipe: Recipe,
+    phases: tuple[Phase, ...],
+    folder: Path,
+    seed: int,
+    watcher: Watcher,
+) -> list[tuple[Phase, PhaseState]]:
+    """Train through all phases; each goes on from the best weights of the one before.
 
     Args:
-        model: made for training.
+        build: a new model, made for training.
+        start: gives it the weights that the first phase starts from.
         data: with the parts train and validation.
         recipe: how.
+        phases: in order.
         folder: for the state; with what a killed run left there, that run goes on.
         seed: of everything random.
+        watcher: is told how it goes.
+
+    Raises:
+        DataError: the loss is no number any more.
     """
-    train, validation = data.parts[TRAIN], data.parts[VALIDATION]
-    steps = -(-len(train) // recipe.batch_size)
+    over: list[tuple[Phase, PhaseState]] = []
+    for index, phase in enumerate(phases):
+        state = open_state(folder / phase.name)
+        if not _is_over(phase, recipe, state):
+            keras.utils.set_random_seed(seed + 100 * index + state.done)
+            model = build()
+            if over:
+                model.load_weights(over[-1][1].best_weights)
+            elif not state.done:
+                start(model)
+            if state.done:
+                watcher.say(f"{phase.name}: going on after epoch {state.done} of {phase.epochs}")
+            _fit_phase(model, data, recipe, phase, state, seed, watcher)
+            state = open_state(folder / phase.name)
+        over.append((phase, state))
+    return over
+
+
+def best_weights(over: list[tuple[Phase, PhaseState]]) -> Path:
+    """The weights with the best validation accuracy of all phases: the first ones that had it."""
+    return max((state for _, state in over), key=lambda state: state.best or 0.0).best_weights
+
+
+def _is_over(phase: Phase, recipe: Recipe, state: PhaseState) -> bool:
+    return state.done >= phase.epochs or state.without_better(recipe.patience_by) >= recipe.patience
+
+
+def _fit_phase(
+    model: keras.Model,
+    data: LabelledData,
+    recipe: Recipe,
+    phase: Phase,
+    state: PhaseState,
+    seed: int,
+    watcher: Watcher,
+) -> None:
+    train, classes = data.parts[TRAIN], len(data.labels)
+    choose_trained(model, phase.trained)
     model.compile(
-        optimizer=_optimizer(recipe, steps),
+        optimizer=_optimizer(recipe, phase, -(-len(train) // recipe.batch_size)),
         loss=keras.losses.CategoricalCrossentropy(label_smoothing=recipe.label_smoothing),
         metrics=["accuracy"],
     )
-    classes = len(data.labels)
+    progress = Progress(phase.name, phase.epochs, watcher, state.best, state.done)
     model.fit(
-        batches(train, classes, recipe, seed),
-        validation_data=plain_batches(validation, classes, recipe.batch_size),
-        epochs=recipe.epochs,
+        training_batches(train, classes, recipe.batch_size, recipe.augmentation, seed, lambda: progress.epoch),
+        validation_data=plain_batches(data.parts[VALIDATION], classes, recipe.batch_size),
+        epochs=phase.epochs,
         class_weight=class_weights(train, classes) if recipe.balance else None,
-        callbacks=_callbacks(recipe, folder),
-        verbose=2,
+        callbacks=_callbacks(recipe, phase, state, progress),
+        shuffle=False,
+        verbose=0,
     )
-    model.load_weights(folder / BEST)
 
 
-def batches(part: Part, classes: int, recipe: Recipe, seed: int) -> tf.data.Dataset:
-    """Training samples, shuffled anew each epoch and changed by the recipe's augmentation."""
-    layers = recipe.augmentation(seed)
-
-    def augmented(pictures: Any, targets: Any) -> tuple[Any, Any]:
-        pictures = tf.cast(pictures, tf.float32)
-        for layer in layers:
-            pictures = layer(pictures, training=True)
-        return pictures, targets
-
-    samples = _samples(part, classes).shuffle(len(part), seed=seed, reshuffle_each_iteration=True)
-    return samples.batch(recipe.batch_size).map(augmented, num_parallel_calls=tf.data.AUTOTUNE).prefetch(2)
-
-
-def plain_batches(part: Part, classes: int, batch_size: int) -> tf.data.Dataset:
-    """Samples in their order, unchanged."""
-    return _samples(part, classes).batch(batch_size).prefetch(2)
-
-
-def class_weights(part: Part, classes: int) -> dict[int, float]:
-    """How much each class counts, so that all weigh the same together; 0 for one without a sample."""
-    counts = np.bincount(part.targets, minlength=classes)
-    return {index: len(part) / (classes * int(n)) if n else 0.0 for index, n in enumerate(counts)}
-
-
-def _samples(part: Part, classes: int) -> tf.data.Dataset:
-    return tf.data.Dataset.from_tensor_slices((part.pictures, keras.utils.to_categorical(part.targets, classes)))
-
-
-def _optimizer(recipe: Recipe, steps: int) -> keras.optimizers.Optimizer:
-    rate: Any = recipe.learning_rate
+def _optimizer(recipe: Recipe, phase: Phase, steps: int) -> keras.optimizers.Optimizer:
+    rate: Any = phase.learning_rate
     if recipe.schedule == "cosine":
-        warm_up = min(_WARM_UP_EPOCHS, recipe.epochs // 2) * steps
+        warm_up = min(_WARM_UP_EPOCHS, phase.epochs // 2) * steps
         rate = keras.optimizers.schedules.CosineDecay(
-            initial_learning_rate=recipe.learning_rate / 20,
-            decay_steps=recipe.epochs * steps - warm_up,
-            warmup_target=recipe.learning_rate,
+            initial_learning_rate=phase.learning_rate / 20,
+            decay_steps=phase.epochs * steps - warm_up,
+            warmup_target=phase.learning_rate,
             warmup_steps=warm_up,
         )
     if recipe.optimizer == "adamw":
@@ -95,31 +114,28 @@ def _optimizer(recipe: Recipe, steps: int) -> keras.optimizers.Optimizer:
     return keras.optimizers.Adam(rate)
 
 
-def _callbacks(recipe: Recipe, folder: Path) -> list[keras.callbacks.Callback]:
-    best = best_so_far(folder)
-    callbacks = [
-        keras.callbacks.BackupAndRestore(folder / _BACKUP, delete_checkpoint=False),
-        keras.callbacks.ModelCheckpoint(
-            folder / BEST,
-            monitor="val_accuracy",
-            mode="max",
-            save_best_only=True,
-            save_weights_only=True,
-            initial_value_threshold=best,
-        ),
-        keras.callbacks.EarlyStopping(monitor="val_accuracy", mode="max", patience=recipe.patience),
-        keras.callbacks.CSVLogger(folder / HISTORY, append=True),
-        keras.callbacks.TerminateOnNaN(),
+def _callbacks(recipe: Recipe, phase: Phase, state: PhaseState, progress: Progress) -> list[keras.callbacks.Callback]:
+    """In the order they are asked: the first may end it, the last makes the epoch count."""
+    best = keras.callbacks.ModelCheckpoint(
+        str(state.folder / BEST),
+        monitor="val_accuracy",
+        mode="max",
+        save_best_only=True,
+        save_weights_only=True,
+        initial_value_threshold=state.best,
+    )
+    stop = keras.callbacks.EarlyStopping(
+        monitor=recipe.patience_by, mode=_MODES[recipe.patience_by], patience=recipe.patience
+    )
+    plateau = keras.callbacks.ReduceLROnPlateau(monitor="val_loss", mode="min", factor=0.5, patience=3)
+    lowers = recipe.schedule == "plateau"
+    counting = [stop, plateau] if lowers else [stop]
+    return [
+        Finite(),
+        progress,
+        *counting,
+        best,
+        keras.callbacks.CSVLogger(str(state.folder / HISTORY), append=True),
+        Backup(state.folder, state.backup),
+        Remembering(state.rows, counting, phase.learning_rate if lowers else None),
     ]
-    if recipe.schedule == "plateau":
-        callbacks.append(keras.callbacks.ReduceLROnPlateau(monitor="val_loss", factor=0.5, patience=3))
-    return callbacks
-
-
-def best_so_far(folder: Path) -> float | None:
-    """Best validation accuracy of the run that was killed, or None when none was."""
-    try:
-        with (folder / HISTORY).open(newline="") as file:
-            return max((float(row["val_accuracy"]) for row in csv.DictReader(file)), default=None)
-    except FileNotFoundError:
-        return None

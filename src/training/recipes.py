@@ -8,8 +8,9 @@ from typing import Literal
 
 import keras
 
-from training import augment, models
+from training import augment, mobile, models
 from training.augment import Augmentation
+from training.mobile import Trained
 from vision.inputs import InputSpec
 
 Build = Callable[[InputSpec, int, bool], keras.Model]
@@ -33,7 +34,11 @@ class Recipe:
             the validation loss has not fallen for three epochs.
         augmentation: of the training pictures.
         balance: whether rare classes count more, by their share.
-        patience: epochs without a better validation accuracy after which training ends.
+        patience: epochs without a better figure after which training ends.
+        patience_by: that figure. The weights that are kept are always those with the best validation accuracy.
+        backbone: for one that stands on MobileNetV2: it stays ``frozen``, or its upper part is ``tuned`` in the end.
+        sequences: whether it can look at several frames.
+        quick_in_bfloat16: on a CPU that counts in it. Normalization and depthwise convolutions by Keras are not.
     """
 
     build: Build
@@ -49,9 +54,82 @@ class Recipe:
     schedule: Literal["cosine", "plateau"] = "plateau"
     balance: bool = True
     patience: int = 10
+    patience_by: Literal["val_accuracy", "val_loss"] = "val_accuracy"
+    backbone: Literal["none", "frozen", "tuned"] = "none"
+    sequences: bool = False
+    quick_in_bfloat16: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Phase:
+    """A stretch of a training.
+
+    Attributes:
+        name: of its folder, and in the history.
+        epochs: at most.
+        learning_rate: at its highest.
+        trained: which layers learn.
+    """
+
+    name: str
+    epochs: int
+    learning_rate: float
+    trained: Trained = "all"
+
+
+TUNING_RATE = 1 / 50
+"""Of the learning rate, when layers are tuned that have learned from far more pictures before."""
+
+
+def phases_of(recipe: Recipe, pretrained: bool) -> tuple[Phase, ...]:
+    """The phases, in order; together no more epochs than the recipe's.
+
+    Args:
+        recipe: the training.
+        pretrained: whether it starts from weights. A backbone that knows nothing yet is neither frozen nor spared.
+    """
+    if recipe.backbone == "none" or not pretrained:
+        return (Phase("training", recipe.epochs, recipe.learning_rate),)
+    if recipe.backbone == "frozen":
+        return (Phase("training", recipe.epochs, recipe.learning_rate, "head"),)
+    warm_up = max(1, recipe.epochs // 3)
+    phases = (
+        Phase("warm-up", warm_up, recipe.learning_rate, "head"),
+        Phase("fine-tuning", recipe.epochs - warm_up, recipe.learning_rate * TUNING_RATE, "upper"),
+    )
+    return phases if recipe.epochs > warm_up else phases[:1]
 
 
 RECIPES: dict[str, Recipe] = {
+    "cnn": Recipe(
+        build=models.cnn,
+        input=InputSpec(height=128, width=128),
+        augmentation=augment.scenes,
+        quick_in_bfloat16=True,
+    ),
+    "mobilenet": Recipe(
+        build=mobile.mobilenet,
+        input=InputSpec(height=224, width=224),
+        augmentation=augment.scenes,
+        epochs=30,
+        backbone="tuned",
+    ),
+    "mobilenet-lstm": Recipe(
+        build=mobile.mobilenet_lstm,
+        input=InputSpec(height=224, width=224),
+        augmentation=augment.scenes,
+        backbone="frozen",
+        sequences=True,
+    ),
+    "deepface": Recipe(
+        build=models.deepface,
+        input=InputSpec(height=152, width=152),
+        augmentation=augment.deepface,
+        subject="face",
+        epochs=100,
+        balance=False,
+        patience_by="val_loss",
+    ),
     "emotion": Recipe(
         build=models.emotion,
         input=InputSpec(height=48, width=48, channels=1),
@@ -66,5 +144,6 @@ RECIPES: dict[str, Recipe] = {
         schedule="cosine",
         balance=False,
         patience=25,
+        quick_in_bfloat16=True,
     ),
 }

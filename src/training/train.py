@@ -1,27 +1,190 @@
-"""One training from data to bundle."""
+"""One training, from data to bundle."""
 
 from __future__ import annotations
 
+import zlib
+from dataclasses import dataclass
+from functools import partial
+from importlib.metadata import version
 from pathlib import Path
+from typing import Final
 
 import keras
 
-from training.data import LabelledData, Part
-from training.export import served_form
-from training.fit import fit, plain_batches
-from training.recipes import Recipe
+from objects import Access, is_bucket
+from training.batches import augmented_samples
+from training.callbacks import Watcher
+from training.card import Story, settings_of
+from training.data import TRAIN, VALIDATION, LabelledData, load_data
+from training.export import check_export, export_bundle, served_form
+from training.fit import best_weights, fit
+from training.outputs import training_outputs
+from training.precision import Precision, choose_policy, device_name
+from training.recipes import Phase, Recipe, phases_of
+from training.state import HISTORY, PhaseState, write_history
+from training.weights import NONE, load_start
+from training.work import check_out, check_same, emptied, publish, working_folder
+from vision.bundle import Bundle, Manifest, load_bundle
+from vision.runtime import choose_runtime, load_runtime
+
+AUGMENTED: Final = "augmented_samples.png"
+_COMPARED: Final = 16  # pictures on which the exported model is compared with Keras's
 
 
-def train(data: LabelledData, recipe: Recipe, work: Path, seed: int) -> keras.Model:
-    """The served form of the model, with the weights that did best on validation."""
-    keras.utils.set_random_seed(seed)
-    keras.mixed_precision.set_dtype_policy("mixed_bfloat16")
-    model = recipe.build(recipe.input, len(data.labels), True)
-    fit(model, data, recipe, work, seed)
-    return served_form(model, recipe, len(data.labels))
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What to train.
+
+    Attributes:
+        architecture: its name in the table of recipes.
+        recipe: of it, with what was asked for otherwise.
+        source: of the data, as a person wrote it.
+        out: folder of the bundle.
+        manifest: of the bundle, without its files.
+        weights: ``none``, ``imagenet``, or a file or bundle to start from.
+        seed: of everything random.
+        precision: of the computation.
+        positive: of two classes the one that is looked for.
+        terms: of the data, for the card.
+        pictures: whether some of the data's pictures may be put into the bundle.
+    """
+
+    architecture: str
+    recipe: Recipe
+    source: str
+    out: Path
+    manifest: Manifest
+    weights: str = NONE
+    seed: int = 1
+    precision: Precision = "auto"
+    positive: str | None = None
+    terms: str = ""
+    pictures: bool = True
+
+    @property
+    def policy(self) -> str:
+        """Keras's dtype policy."""
+        return choose_policy(self.precision, self.recipe.quick_in_bfloat16)
+
+    def settings(self) -> dict[str, object]:
+        """What makes it this training and no other, by the names of the options."""
+        recipe, spec = self.recipe, self.recipe.input
+        return {
+            "ARCHITECTURE": self.architecture,
+            "--data": self.source if is_bucket(self.source) else str(Path(self.source).absolute()),
+            "--size": spec.width,
+            "--sequence": spec.frames,
+            "--epochs": recipe.epochs,
+            "--batch-size": recipe.batch_size,
+            "--learning-rate": recipe.learning_rate,
+            "--optimizer": recipe.optimizer,
+            "--label-smoothing": recipe.label_smoothing,
+            "--balance": recipe.balance,
+            "--patience": recipe.patience,
+            "--seed": self.seed,
+            "--weights": self.weights,
+            "--precision": self.policy,
+        }
 
 
-def accuracy(model: keras.Model, part: Part, classes: int) -> float:
-    """Share of right answers."""
-    model.compile(loss="categorical_crossentropy", metrics=["accuracy"])
-    return float(model.evaluate(plain_batches(part, classes, 256), verbose=0)[1])
+def train(plan: Plan, access: Access, watcher: Watcher, fresh: bool = False, force: bool = False) -> Bundle:
+    """Train, or go on where a training of the same plan was killed, and put the bundle in its place.
+
+    Args:
+        plan: of it.
+        access: to the object store that the data may be in.
+        watcher: is told how it goes.
+        fresh: drop what an unfinished training left.
+        force: replace the bundle that is there.
+
+    Raises:
+        SettingError: a setting cannot be used, or the bundle is there already.
+        DataError: nothing can be learned from the data.
+        ObjectsUnavailable: the object store does not answer.
+    """
+    check_out(plan.out, force)
+    spec, recipe = plan.recipe.input, plan.recipe
+    with working_folder(plan.out, plan.settings(), fresh) as folder:
+        data = load_data(
+            plan.source, spec, folder, plan.seed, access, lambda done, total: watcher.step("reading", done, total)
+        )
+        check_same(folder, _fingerprint(data))
+        for note in data.notes:
+            watcher.say(note)
+        watcher.say(_what_is_learned(plan, data))
+        keras.mixed_precision.set_dtype_policy(plan.policy)
+        build = partial(recipe.build, spec, len(data.labels), True)
+        start = partial(load_start, weights=plan.weights, architecture=plan.architecture)
+        phases = phases_of(recipe, plan.weights != NONE)
+        over = fit(build, start, data, recipe, phases, folder, plan.seed, watcher)
+        model = build()
+        model.load_weights(best_weights(over))
+        watcher.say("exporting and measuring the weights with the best validation accuracy")
+        make_bundle(plan, model, data, over, folder)
+        publish(folder / "bundle", plan.out, folder)
+    return load_bundle(plan.out)
+
+
+def make_bundle(
+    plan: Plan, trained: keras.Model, data: LabelledData, over: list[tuple[Phase, PhaseState]], folder: Path
+) -> Bundle:
+    """The bundle of a trained model, with figures, plots and card, as ``folder/bundle``.
+
+    Args:
+        plan: of the training.
+        trained: made for training, with the weights to keep.
+        data: it was trained with.
+        over: the phases of the training, as ``fit`` gives them.
+        folder: of the training.
+    """
+    served = served_form(trained, plan.recipe, plan.recipe.input, len(data.labels))
+    bundle_folder = emptied(folder / "bundle")
+    write_history([(phase.name, state) for phase, state in over], folder / HISTORY)
+    if plan.pictures:
+        augmented_samples(data.parts[TRAIN], plan.recipe.augmentation, plan.seed, bundle_folder / AUGMENTED)
+    bundle = export_bundle(served, plan.manifest, data.labels, bundle_folder, f"# {plan.manifest.name}\n")
+    check_export(served, bundle, data.parts[VALIDATION].pictures[:_COMPARED])
+    seconds = sum(row.get("seconds", 0.0) for _, state in over for row in state.rows)
+    runtime = choose_runtime(bundle)
+    return training_outputs(
+        bundle,
+        load_runtime(bundle),
+        runtime,
+        data,
+        _story(plan, served.count_params(), seconds),
+        folder / HISTORY,
+        plan.positive,
+        plan.pictures,
+    )
+
+
+def _story(plan: Plan, parameters: int, seconds: float) -> Story:
+    start = {} if plan.weights == NONE else {"weights": Path(plan.weights).name}
+    return Story(
+        source=Path(plan.source).name,
+        parameters=parameters,
+        recipe={**settings_of(plan.recipe), **start},
+        seed=plan.seed,
+        precision=plan.policy,
+        duration_s=seconds,
+        device=device_name(),
+        versions={name: version(name) for name in ("keras", "tensorflow")},
+        terms=plan.terms,
+    )
+
+
+def _fingerprint(data: LabelledData) -> dict[str, object]:
+    """By which one knows whether data are still those a training began with."""
+    samples = {
+        name: f"{len(part)} samples, {zlib.crc32('/'.join(part.names).encode(), zlib.crc32(part.targets.tobytes())):08x}"
+        for name, part in data.parts.items()
+    }
+    return {"labels of the data": list(data.labels), **{f"{name} of the data": of for name, of in samples.items()}}
+
+
+def _what_is_learned(plan: Plan, data: LabelledData) -> str:
+    counts = ", ".join(f"{len(part)} {name}" for name, part in data.parts.items())
+    start = f"from {plan.weights}" if plan.weights != NONE else "from nothing"
+    if plan.recipe.backbone != "none" and plan.weights == NONE:
+        start += " (--weights none: so nothing is frozen, every layer learns)"
+    return f"{plan.architecture} {start}, {plan.policy} on {device_name()}: {len(data.labels)} labels, {counts}"

@@ -1,0 +1,44 @@
+"""framewatch explore: what there is in labelled pictures, before a model is trained on them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from cli.options import json_option, with_settings
+from cli.progress import progress_bar
+from errors import FramewatchError
+from settings import Settings
+
+
+@click.command()
+@click.option("--data", required=True, metavar="SOURCE", help="Labelled pictures: what `framewatch train` takes.")
+@click.option("--out", required=True, type=click.Path(path_type=Path), metavar="DIR", help="Write the files there.")
+@click.option("--frames", type=click.IntRange(1, 64), default=1, help="Pictures in a sample; default 1.")
+@json_option
+@with_settings()
+def explore(data: str, out: Path, frames: int, as_json: bool, settings: Settings) -> None:
+    """What there is in labelled pictures: counts, sizes, duplicates, odd and broken ones.
+
+    Writes class_distribution.png, dataset_summary.txt and samples.png. SOURCE is a folder for each class, perhaps
+    below train, validation and test; a CSV of file names and labels beside the pictures; FER2013's .npz or .csv;
+    all of them here or in s3://bucket/prefix/.
+    """
+    try:
+        from training.explore import explore as look  # noqa: PLC0415  # packages that serving does without
+        from training.explore import write_overview  # noqa: PLC0415
+        from training.overview import summary  # noqa: PLC0415
+    except ModuleNotFoundError as error:
+        raise FramewatchError(
+            f"framewatch explore needs {error.name}, which is not installed "
+            "(pip install -e '.[training]' in Framewatch's folder)"
+        ) from None
+    with progress_bar("reading", as_json) as progress:
+        explored = look(data, settings.object_access(), frames, progress)
+    paths = write_overview(explored, out)
+    if as_json:
+        click.echo(explored.overview.model_dump_json(indent=2))
+        return
+    click.echo(summary(explored.overview))
+    click.echo(f"written: {', '.join(map(str, paths))}")

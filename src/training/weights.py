@@ -1,0 +1,116 @@
+"""Where a training starts from: nothing, ImageNet, or a file."""
+
+from __future__ import annotations
+
+import socket
+import zipfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Final
+
+import keras
+
+from errors import BadBundle, SettingError
+from training.mobile import BACKBONE
+from vision.bundle import KERAS_FILE, load_bundle
+
+IMAGENET: Final = "imagenet"
+NONE: Final = "none"
+
+_SILENCE_S: Final = 20.0
+
+
+def load_start(model: keras.Model, weights: str, architecture: str) -> None:
+    """Give the model the weights it starts from.
+
+    Args:
+        model: made for training, not compiled.
+        weights: ``none``, ``imagenet``, a file of MobileNetV2's weights (``.h5``, which holds numbers only when it is
+            read so), or a bundle of the same architecture.
+        architecture: of the model.
+
+    Raises:
+        SettingError: they cannot be had, or are not for this model.
+    """
+    if weights == NONE:
+        return
+    if weights == IMAGENET:
+        _backbone(model, weights).set_weights(_imagenet())
+        return
+    path = Path(weights)
+    if path.is_dir():
+        _from_bundle(model, path, architecture)
+    elif path.suffix in {".h5", ".hdf5"}:
+        _from_file(_backbone(model, weights), path)
+    elif path.exists():
+        raise _wrong(weights, "expected a bundle's folder, or an .h5 file of MobileNetV2's weights")
+    else:
+        raise _wrong(weights, "there is no such file or folder")
+
+
+def _imagenet() -> list[object]:
+    """MobileNetV2's weights as Keras publishes them, downloaded once."""
+    try:
+        with _silence_ends_after(_SILENCE_S):
+            published = keras.applications.MobileNetV2(
+                input_shape=(224, 224, 3), include_top=False, weights="imagenet"
+            )
+    except Exception as error:  # Keras raises a bare Exception where a download fails
+        reason = " ".join(str(error).split())[-200:]
+        raise SettingError(
+            f"--weights: ImageNet's weights cannot be downloaded here ({reason}): say --weights none to start from "
+            "nothing, or name a file of MobileNetV2's weights without its top"
+        ) from None
+    return list(published.get_weights())
+
+
+@contextmanager
+def _silence_ends_after(seconds: float) -> Iterator[None]:
+    """Keras downloads without a limit of time."""
+    before = socket.getdefaulttimeout()
+    socket.setdefaulttimeout(seconds)
+    try:
+        yield
+    finally:
+        socket.setdefaulttimeout(before)
+
+
+def _backbone(model: keras.Model, weights: str) -> keras.Model:
+    try:
+        return model.get_layer(BACKBONE)
+    except ValueError:
+        raise _wrong(
+            weights, f"{model.name} does not stand on MobileNetV2: none, or a bundle of this architecture"
+        ) from None
+
+
+def _from_file(backbone: keras.Model, path: Path) -> None:
+    try:
+        backbone.load_weights(path)
+    except (ValueError, OSError, KeyError) as error:
+        reason = " ".join(str(error).split())[:200]
+        raise _wrong(str(path), f"not the weights of a MobileNetV2 without its top ({reason})") from None
+
+
+def _from_bundle(model: keras.Model, folder: Path, architecture: str) -> None:
+    """All weights of the same shape; those of the last layer stay as they are where the classes are others."""
+    try:
+        bundle = load_bundle(folder)
+        trained = keras.saving.load_model(folder / KERAS_FILE, compile=False, safe_mode=True)
+    except BadBundle as error:
+        raise SettingError(f"--weights: {error}") from None
+    except (ValueError, TypeError, OSError, zipfile.BadZipFile) as error:
+        raise _wrong(str(folder), f"Keras cannot load it: {str(error).splitlines()[0]}") from None
+    if bundle.manifest.architecture != architecture:
+        raise _wrong(str(folder), f"it holds a {bundle.manifest.architecture}, not a {architecture}")
+    ours, theirs = model.get_weights(), trained.get_weights()
+    last = len(ours) - len(model.layers[-1].weights)
+    if [w.shape for w in ours[:last]] != [w.shape for w in theirs[:last]]:
+        raise _wrong(str(folder), "its layers are of other sizes: give the --size and --sequence it was trained with")
+    same = [w.shape for w in ours] == [w.shape for w in theirs]
+    model.set_weights(theirs if same else [*theirs[:last], *ours[last:]])
+
+
+def _wrong(weights: str, why: str) -> SettingError:
+    return SettingError(f"--weights: got {weights!r}: {why}")
