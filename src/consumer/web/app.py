@@ -10,7 +10,8 @@ from werkzeug.exceptions import HTTPException
 
 from consumer.health import Health
 from consumer.live import LiveHub
-from consumer.web import auth, live
+from consumer.predictor import Predictor
+from consumer.web import auth, live, origin, predict
 
 _KEPT: Final = ("Allow", "Retry-After", "WWW-Authenticate")
 
@@ -20,6 +21,8 @@ def create_app(
     health: Callable[[], Health],
     user: str = "framewatch",
     password: str | None = None,
+    predictor: Predictor | None = None,
+    limits: predict.Limits | None = None,
 ) -> Flask:
     """The application over a hub and a way to ask for the health.
 
@@ -28,16 +31,24 @@ def create_app(
         health: gives the health as last seen.
         user: name asked for when there is a password.
         password: asked for on every page when given.
+        predictor: answers questions about uploaded pictures; without one these addresses are not there.
+        limits: of these questions.
     """
     app = Flask(__name__)
     app.json.sort_keys = False  # type: ignore[attr-defined]  # a setting of the default provider
     if password is not None:
         auth.protect(app, user, password)
+    origin.protect(app)
     app.register_blueprint(live.blueprint(hub))
+    limits = limits or predict.Limits()
+    if predictor is not None:
+        app.config["MAX_CONTENT_LENGTH"] = limits.max_bytes + predict.FORM_BYTES
+        app.register_blueprint(predict.blueprint(predictor, limits))
 
     @app.get("/")
     def home() -> str:
-        return render_template("home.html", streams=hub.streams())
+        max_bytes = limits.max_bytes if predictor is not None else None
+        return render_template("home.html", streams=hub.streams(), max_bytes=max_bytes)
 
     @app.get("/favicon.ico")
     def icon() -> Response:
@@ -64,7 +75,9 @@ def create_app(
         response.headers.setdefault("Referrer-Policy", "no-referrer")
         response.headers.setdefault("X-Frame-Options", "DENY")
         response.headers.setdefault(
-            "Content-Security-Policy", "default-src 'self'; style-src 'self'; frame-ancestors 'none'"
+            "Content-Security-Policy",
+            # blob: is for pictures that the page itself has, before they are uploaded.
+            "default-src 'self'; img-src 'self' blob:; style-src 'self'; form-action 'self'; frame-ancestors 'none'",
         )
         return response
 

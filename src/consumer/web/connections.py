@@ -2,7 +2,9 @@
 
 cheroot gives a connection a thread as soon as it is accepted, and the thread then waits for the request. A few
 clients that send half a request each would take every thread. Here a thread is taken only by a request whose head
-(RFC 9112, sections 2 and 5) is there in full; until then the connection waits in the server's selector.
+(RFC 9112, sections 2 and 5) is there in full; until then the connection waits in the server's selector. A body is
+read only by whoever wants it, up to a size, and must come at some speed. One that is not read is thrown away in the
+selector for a moment after the answer, because a connection that is closed with something unread loses the answer.
 """
 
 from __future__ import annotations
@@ -14,14 +16,15 @@ import time
 from contextlib import suppress
 from typing import Any, Final
 
-from cheroot.makefile import MakeFile, StreamReader
+from cheroot.makefile import MakeFile
 from cheroot.server import HTTPConnection, HTTPRequest
 
-MAX_HEAD_BYTES: Final = 64 * 1024
+from consumer.web.incoming import MAX_HEAD_BYTES, Reader
 
-_END_OF_HEAD: Final = b"\r\n\r\n"
 _HEAD_S: Final = 5.0  # for one whose bytes go on dribbling in; the server closes silent ones by its own timeout
 _MAX_WAITING: Final = 256  # with all viewers still well under the usual 1,024 open files
+_LINGER_S: Final = 2.0
+_LINGER_READS: Final = 16  # at a time, so that others are served between them
 
 
 class Connections:
@@ -85,25 +88,13 @@ class Connections:
             connection.cut()
 
 
-class _Reader(StreamReader):
-    """What came on a connection and is not read yet."""
-
-    def buffered(self) -> bytes:
-        """All of it, without waiting for more."""
-        return self.peek(1) if super().has_data() else b""  # type: ignore[no-untyped-call]  # cheroot's own gap
-
-    def has_data(self) -> bool:
-        """Whether a whole head is there, or more than one may have; cheroot asks this before it waits for more."""
-        buffered = self.buffered()
-        return _END_OF_HEAD in buffered or len(buffered) >= MAX_HEAD_BYTES
-
-
 class _Request(HTTPRequest):
     """A request whose body, if nobody reads it, is not waited for either."""
 
     def send_headers(self) -> None:
         if self.chunked_read or self.rfile.remaining:
             self.close_connection = True  # else cheroot reads the rest first, as slowly as it comes
+            self.conn.lingers()
         super().send_headers()
 
     def write(self, chunk: bytes) -> None:
@@ -121,20 +112,25 @@ class Connection(HTTPConnection):
     def __init__(self, server: Any, sock: socket.socket, makefile: object = None) -> None:  # noqa: ARG002  # cheroot's
         super().__init__(server, sock, _make_file)
         self._head_since_s: float | None = None  # monotonic; of the first byte of a request not there in full
+        self._until_s: float | None = None  # monotonic; the end, where only the rest of a body is awaited
         self.all: Connections = server.connections
         self.all.opened(self)
 
     def communicate(self) -> bool:
         """Answer the request when it is there; whether the connection is to be kept."""
+        if self._until_s is not None:
+            return self._thrown_away(self._until_s)
         open_still = self._receive()
         if not self.rfile.has_data():
             return open_still and self._may_wait()
         self._head_since_s = None
         self.all.starts(self)
         try:
-            return bool(super().communicate())  # type: ignore[no-untyped-call]  # cheroot's own gap
+            with self.rfile.raw.reading_body(self.server.max_body_bytes):
+                kept = bool(super().communicate())  # type: ignore[no-untyped-call]  # cheroot's own gap
         finally:
             self.all.ends()
+        return kept if self._until_s is None else self._thrown_away(self._until_s)
 
     def close(self) -> None:
         """Close the socket."""
@@ -145,6 +141,27 @@ class Connection(HTTPConnection):
         """End it from another thread: whoever waits to read from it or write to it finds it closed."""
         with suppress(OSError):  # closed already
             self.socket.shutdown(socket.SHUT_RDWR)
+
+    def lingers(self) -> None:
+        """Stay open for a moment after the answer, although nothing more is read: else the client may not get it."""
+        self._until_s = time.monotonic() + _LINGER_S
+
+    def _thrown_away(self, until_s: float) -> bool:
+        """Read what has come and forget it, without waiting; whether more may come."""
+        self.rfile.forget()
+        with suppress(OSError):  # closed already
+            self.socket.shutdown(socket.SHUT_WR)
+        self.socket.setblocking(False)
+        try:
+            for _ in range(_LINGER_READS):
+                if time.monotonic() > until_s or not self.socket.recv(MAX_HEAD_BYTES):
+                    return False
+        except BlockingIOError:
+            pass
+        except OSError:
+            return False
+        self.all.waits(self)
+        return True
 
     def _receive(self) -> bool:
         """Take in what has come, without waiting; whether more may come.
@@ -174,4 +191,4 @@ class Connection(HTTPConnection):
 
 
 def _make_file(sock: socket.socket, mode: str, bufsize: int) -> Any:
-    return _Reader(sock, mode, bufsize) if "r" in mode else MakeFile(sock, mode, bufsize)
+    return Reader(sock, mode, bufsize) if "r" in mode else MakeFile(sock, mode, bufsize)

@@ -45,8 +45,11 @@ def blueprint(hub: LiveHub) -> Blueprint:
         if frame is None:
             known = ", ".join(s.stream for s in hub.streams()) or "none yet"
             abort(404, f"no picture of a stream {stream!r} here; streams: {known}")
+        jpeg = frame.jpeg
+        if jpeg is None:
+            abort(500, f"the picture of frame {frame.number} of stream {stream!r} cannot be drawn: the log says why")
         headers = {"X-Timestamp": f"{frame.time_us / 1e6:.6f}", "X-Frame": str(frame.number), **_PICTURE_HEADERS}
-        return Response(frame.jpeg, mimetype="image/jpeg", headers=headers)
+        return Response(jpeg, mimetype="image/jpeg", headers=headers)
 
     @room.get("/streams")
     def streams() -> Response:
@@ -87,7 +90,7 @@ def _parts(hub: LiveHub, stream: str | None) -> Iterator[bytes]:
             shown = _still_or_another(hub, shown)
         frame = hub.wait_newer(shown, seen, _REPEAT_S)
         if frame is not None:
-            seen, last = frame.sequence, frame.part
+            seen, last = frame.sequence, frame.part or last
         if last:
             yield last
         else:

@@ -11,7 +11,8 @@ from typing import Final
 from cheroot import wsgi
 from flask import Flask
 
-from consumer.web.connections import MAX_HEAD_BYTES, Connection, Connections
+from consumer.web.connections import Connection, Connections
+from consumer.web.incoming import MAX_HEAD_BYTES
 from errors import ServiceError
 from ports import check_port, port_problem
 
@@ -40,7 +41,10 @@ class _Server(wsgi.Server):
             request_queue_size=128,
         )
         self.max_request_header_size = MAX_HEAD_BYTES
-        self.max_request_body_size = 1024 * 1024
+        # Not cheroot's own limit, whose answer is no JSON: the application looks at Content-Length. Where there is
+        # none, this bounds what is read, with room for the framing of chunks.
+        self.max_request_body_size = 0
+        self.max_body_bytes = (app.config["MAX_CONTENT_LENGTH"] or 0) * 5 // 4 + MAX_HEAD_BYTES
         self.connections = Connections()
 
     def error_log(self, msg: str = "", level: int = logging.INFO, traceback: bool = False) -> None:
