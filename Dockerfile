@@ -21,8 +21,10 @@ RUN pip uninstall --yes --root-user-action ignore pip setuptools wheel \
 COPY --from=build /opt/framewatch /opt/framewatch
 WORKDIR /app
 COPY videos/sample.mp4 videos/sample.mp4
+COPY models models
 ENV PATH=/opt/framewatch/bin:$PATH \
     PYTHONUNBUFFERED=1 \
+    FRAMEWATCH_MODELS=/app/models \
     FRAMEWATCH_HOME=/var/lib/framewatch/home \
     FRAMEWATCH_CACHE=/var/lib/framewatch/cache
 USER 10001:10001

@@ -13,13 +13,14 @@ from benchmarks.latency import latency
 from benchmarks.memory import memory
 from benchmarks.rig import rig
 from benchmarks.throughput import throughput
+from benchmarks.wholeframe import wholeframe
 
-NAMES = ("accuracy", "throughput", "latency", "memory")
+NAMES = ("accuracy", "throughput", "wholeframe", "latency", "memory")
 
 
 @click.command()
 @click.argument("names", nargs=-1, type=click.Choice(NAMES))
-@click.option("--rounds", type=click.IntRange(1, 20), default=3, help="Rounds of throughput.")
+@click.option("--rounds", type=click.IntRange(1, 20), default=3, help="Rounds of throughput and wholeframe.")
 @click.option("--frames", type=click.IntRange(420, 1_000_000), default=10_000, help="Frames of memory.")
 def main(names: tuple[str, ...], rounds: int, frames: int) -> None:
     """Run all benchmarks, or those of the NAMES."""
@@ -32,6 +33,9 @@ def main(names: tuple[str, ...], rounds: int, frames: int) -> None:
     with rig() as services:
         if "throughput" in chosen:
             good.append(throughput(services, console, rounds) >= 2.5)
+        if "wholeframe" in chosen:
+            figures = wholeframe(services, console, rounds)
+            good.append(figures.to_openvino >= 0.8 and figures.to_predict >= 8 and figures.memory_mb < 600)
         if "latency" in chosen:
             good.append(latency(services, console) <= 25)
         if "memory" in chosen:

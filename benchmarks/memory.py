@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import psutil
 from rich.console import Console
 from rich.table import Table
 
@@ -15,13 +14,12 @@ def memory(rig: Rig, console: Console, frames: int = 10_000) -> tuple[float, flo
     per_clip = 420
     sizes: list[float] = []
     with rig.worker("memory") as worker:
-        process = psutil.Process(worker.pid)
         done = 0
         while done < frames:
             rig.produce(SAMPLE, "--fps", "max", "--topic", "memory")
             done += per_clip
             worker.wait_done(done)
-            sizes.append(process.memory_info().rss / 1e6)
+            sizes.append(worker.memory_mb())
     for k in sorted({0, *range(len(sizes) // 8, len(sizes), max(1, len(sizes) // 8)), len(sizes) - 1}):
         table.add_row(str((k + 1) * per_clip), f"{sizes[k]:.0f}")
     console.print(table)

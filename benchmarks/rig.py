@@ -17,6 +17,7 @@ from typing import Any
 
 import cv2
 import numpy as np
+import psutil
 
 from ports import accepts, choose_port
 from services.home import Home
@@ -74,14 +75,15 @@ class Rig:
         return dict(json.loads(out))
 
     @contextmanager
-    def worker(self, name: str, *options: object) -> Iterator[Worker]:
-        """A consumer of topic ``name``, that writes to database ``name``."""
+    def worker(self, name: str, *options: object, settle: bool = True) -> Iterator[Worker]:
+        """A consumer of topic ``name``, that writes to database ``name``; settled once it has its partitions."""
         port = choose_port()
         own = ("--topic", name, "--group", name, "--database", name, "--port", port, "--instance", name)
         process = self.command("consumer", "--quiet", *own, *options, stderr=subprocess.DEVNULL)
         worker = Worker(process.pid, port)
         try:
-            worker.wait_up()
+            if settle:
+                worker.wait_up()
             yield worker
         finally:
             process.terminate()
@@ -124,6 +126,27 @@ class Worker:
             if time.monotonic() > deadline:
                 raise TimeoutError(f"not {frames} frames within {timeout_s} s: {self.health()}")
             time.sleep(0.05)
+
+    def _done(self) -> int:
+        """Frames done; none while it is not up."""
+        try:
+            return int(self.health()["counts"]["done"])
+        except OSError:
+            return 0
+
+    def frames_per_second(self, frames: int) -> float:
+        """Work through frames that are on the topic already: the rate from the first tenth to the last."""
+        started = frames // 10
+        deadline = time.monotonic() + 60
+        while (at_start := self._done()) < started and time.monotonic() < deadline:
+            time.sleep(0.02)
+        start_s = time.perf_counter()
+        self.wait_done(frames)
+        return (frames - at_start) / (time.perf_counter() - start_s)
+
+    def memory_mb(self) -> float:
+        """Resident memory, in megabytes."""
+        return float(psutil.Process(self.pid).memory_info().rss / 1e6)
 
 
 @contextmanager

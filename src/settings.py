@@ -1,8 +1,8 @@
 """All settings of Framewatch, and the only place that reads the environment.
 
 Each field can be set by an option of the command that uses it or by an environment variable: the field's name
-in capitals with ``FRAMEWATCH_`` before it, save for ``KAFKA_BOOTSTRAP_SERVERS`` and ``MONGODB_URI``, which other
-programs know too. An option wins over the environment.
+in capitals with ``FRAMEWATCH_`` before it, save for ``KAFKA_BOOTSTRAP_SERVERS``, ``MONGODB_URI`` and the ``AWS_``
+ones, which other programs know too. An option wins over the environment.
 """
 
 from __future__ import annotations
@@ -12,13 +12,14 @@ import logging
 import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import platformdirs
 from pydantic import AfterValidator, Field, PrivateAttr, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict, SettingsError
 
 from errors import SettingError
+from objects import Access
 from stream.names import DEFAULT_TOPIC, checked_stream_name, checked_topic_name
 
 PREFIX = "FRAMEWATCH_"
@@ -26,8 +27,16 @@ LOOPBACK_HOSTS = ("127.0.0.1", "localhost", "::1")
 
 _log = logging.getLogger(__name__)
 
+RuntimeName = Literal["auto", "openvino", "litert"]
 Name = Annotated[str, AfterValidator(checked_stream_name)]
 Topic = Annotated[str, AfterValidator(checked_topic_name)]
+
+
+def _models_folder() -> Path:
+    """The checkout's own; the user's where the package is installed without one."""
+    checkout = Path(__file__).resolve().parents[1]
+    is_one = (checkout / "pyproject.toml").is_file()
+    return (checkout if is_one else platformdirs.user_data_path("framewatch")) / "models"
 
 
 def _cores() -> int:
@@ -101,12 +110,44 @@ class Settings(BaseSettings):
         default=1920, ge=16, le=8192, description="pixels of a frame's longer side: larger pictures are scaled down"
     )
 
-    preset: str = Field(default="faces", description="classifier")
+    preset: str = Field(default="faces", description="classifier by name, such as faces or emotions")
+    model: Path | None = Field(
+        default=None, description="classifier by the folder of its trained model, instead of a preset"
+    )
+    models: Path = Field(
+        default_factory=_models_folder, description="folder of the presets' trained models, each by its name"
+    )
+    runtime: RuntimeName = Field(
+        default="auto", description="what runs a trained model: openvino, litert, or auto, the first that can"
+    )
     lanes: int = Field(default_factory=_cores, ge=1, le=256, description="frames classified side by side")
     save_images: Path | None = Field(
         default=None, description="folder to which frames are written, faces/ those with a face, not_face/ the others"
     )
     retention_days: float = Field(default=30, gt=0, le=36500, description="events older than this are deleted")
+
+    output: str | None = Field(
+        default=None,
+        min_length=1,
+        description="bucket or folder to which the result of each picture that has a file name is written as JSON: "
+        "s3://bucket/output/",
+    )
+    aws_endpoint_url: str | None = Field(
+        default=None,
+        repr=False,
+        validation_alias="AWS_ENDPOINT_URL",
+        description="object store (MinIO or another) to use instead of AWS's own, http://host:port",
+    )
+    aws_access_key_id: str | None = Field(
+        default=None, repr=False, validation_alias="AWS_ACCESS_KEY_ID", description="key for the object store"
+    )
+    aws_secret_access_key: SecretStr | None = Field(
+        default=None, validation_alias="AWS_SECRET_ACCESS_KEY", description="secret of that key"
+    )
+    aws_session_token: SecretStr | None = Field(
+        default=None, validation_alias="AWS_SESSION_TOKEN", description="session token, where the key is lent"
+    )
+    aws_region: str | None = Field(default=None, validation_alias="AWS_REGION", description="region of the buckets")
 
     host: str = Field(default="127.0.0.1", description="address the web server listens on")
     port: int = Field(default=5000, ge=1, le=65535, description="port the web server listens on")
@@ -117,11 +158,41 @@ class Settings(BaseSettings):
     insecure: bool = Field(default=False, description="listen on any address without a password")
     max_viewers: int = Field(default=128, ge=1, le=1000, description="live viewers at a time; one more gets a 503")
 
+    max_upload_mb: float = Field(
+        default=10, gt=0, le=100, description="megabytes of a picture sent to /predict; a larger one gets a 413"
+    )
+    max_predictions: int = Field(
+        default=600, ge=1, le=60_000, description="pictures a minute that one client may send to /predict; then a 429"
+    )
+
     _options: frozenset[str] = PrivateAttr(default=frozenset())
 
     def named(self, field: str) -> str:
         """The setting's name as the person wrote it: its option, else its variable."""
         return option_name(field) if field in self._options else environment_name(field)
+
+    def object_access(self) -> Access:
+        """How the object store is reached."""
+        secret, token = self.aws_secret_access_key, self.aws_session_token
+        return Access(
+            endpoint=self.aws_endpoint_url or None,
+            key_id=self.aws_access_key_id or None,
+            secret=secret.get_secret_value() or None if secret else None,
+            token=token.get_secret_value() or None if token else None,
+            region=self.aws_region or None,
+        )
+
+    def chosen(self, *fields: str) -> str | None:
+        """Which of some fields that exclude each other was given; an option wins over the others' variables.
+
+        Raises:
+            SettingError: two of them were given, in the same way.
+        """
+        given = [field for field in fields if field in self.model_fields_set]
+        deciding = [field for field in given if field in self._options] or given
+        if len(deciding) > 1:
+            raise SettingError(f"{' and '.join(map(self.named, deciding))}: got both, expected one of them")
+        return deciding[0] if deciding else None
 
     def is_loopback(self) -> bool:
         """Whether only this machine can reach the web server."""

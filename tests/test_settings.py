@@ -22,7 +22,11 @@ from settings import Settings, environment_name, load_settings, misspelt
 
 SECRET_FIELDS = [name for name, field in Settings.model_fields.items() if "SecretStr" in str(field.annotation)]
 SECRET_FIELDS += ["kafka_options"]  # sasl.password stands in them
-EXAMPLES = {"kafka_options": '{"security.protocol": "SSL"}', "mongodb_uri": "mongodb://else:27017"}
+EXAMPLES = {
+    "kafka_options": '{"security.protocol": "SSL"}',
+    "mongodb_uri": "mongodb://else:27017",
+    "runtime": "litert",
+}
 
 
 @pytest.fixture(autouse=True)

@@ -11,10 +11,13 @@ import click
 from rich.console import Console
 
 from cli.consume import consume
+from cli.evaluate import evaluate
 from cli.events import events
+from cli.explore import explore
 from cli.kafka import kafka
 from cli.produce import produce
 from cli.services import services
+from cli.train import train
 from cli.up import up
 from errors import FramewatchError, SettingError
 
@@ -36,7 +39,7 @@ def cli(verbose: bool) -> None:
         logging.getLogger(talker).setLevel(logging.WARNING)
 
 
-for command in (up, produce, consume, services, kafka, events):
+for command in (up, produce, consume, services, kafka, events, explore, train, evaluate):
     cli.add_command(command)
 
 

@@ -10,27 +10,31 @@ from pathlib import Path
 
 import click
 
+from cli.classifiers import chosen_classifier
 from cli.options import with_settings
 from consumer.examine import Seen
 from consumer.health import HealthMonitor
 from consumer.images import ImageFolder
 from consumer.lanes import Lanes
 from consumer.live import LiveHub
+from consumer.predictor import Predictor
 from consumer.rejects import RejectedTopic
 from consumer.report import Console
+from consumer.results import Results
 from consumer.stats import Stats
 from consumer.web.app import create_app
+from consumer.web.predict import Limits
 from consumer.web.server import WebServer
 from consumer.worker import Worker
 from consumer.writer import Store, Writer
 from errors import BrokerUnavailable, SettingError
+from objects import open_objects
 from services.home import Endpoints, endpoints
 from settings import Settings
 from stack import stop_on_signals
 from storage.mongo import EventStore, connect
 from stream.kafka import ensure_topic, make_admin, make_consumer, make_producer, wait_for_broker
 from stream.names import rejected_topic
-from vision.presets import make_classifier
 
 _log = logging.getLogger(__name__)
 
@@ -42,8 +46,9 @@ _US_PER_DAY = 24 * 3600 * 1_000_000
 @click.option("--from-beginning", is_flag=True, help="Read the topic from its start, whatever was read before.")
 @click.option("--quiet", is_flag=True, help="Do not print a line for each frame.")
 @with_settings(
-    "topic", "group", "instance", "preset", "lanes", "save_images", "retention_days", "database",
-    "host", "port", "insecure", "max_viewers", "partitions", "replication",
+    "topic", "group", "instance", "preset", "model", "models", "runtime", "lanes",
+    "save_images", "output", "retention_days", "database",
+    "host", "port", "insecure", "max_viewers", "max_upload_mb", "max_predictions", "partitions", "replication",
 )  # fmt: skip
 def consume(from_beginning: bool, quiet: bool, settings: Settings) -> None:
     """Classify the frames of the topic, show them live, and store what is seen."""
@@ -69,6 +74,7 @@ def run_worker(
 
     Raises:
         SettingError: a setting cannot be used, or not with the others.
+        BadBundle: the trained model cannot be served.
         ServiceError: the web server's port is taken.
         BrokerUnavailable: the Kafka client failed for good.
     """
@@ -77,7 +83,8 @@ def run_worker(
     stats = Stats()
     hub = LiveHub(settings.max_viewers)
     images = _image_folder(settings.save_images) if settings.save_images else None
-    check_preset(settings)
+    results = check_output(settings)
+    classifiers = chosen_classifier(settings, load=True)
     worker: Worker | None = None  # made once the broker answers; the health page is there before
     monitor = HealthMonitor(
         make_admin(where.kafka, options),
@@ -87,9 +94,11 @@ def run_worker(
         lambda: hub.viewers,
     )
     password = settings.password.get_secret_value() if settings.password else None
-    app = create_app(hub, monitor.health, settings.user, password)
+    predictor = Predictor(classifiers.make, classifiers.labels)
+    limits = Limits(round(settings.max_upload_mb * 1e6), settings.max_predictions)
+    app = create_app(hub, monitor.health, settings.user, password, predictor, limits)
     server = WebServer(app, settings.host, settings.port, settings.max_viewers)
-    with closing(monitor), server, closing(hub):
+    with closing(monitor), server, closing(predictor), closing(hub):
         _log.info("started: waiting for frames; live picture at http://%s:%d/video", settings.host, settings.port)
         wait_for_broker(where.kafka, options, _FOREVER_S, stop.is_set)
         ensure_topic(where.kafka, settings.topic, settings.partitions, settings.replication, options)
@@ -98,7 +107,7 @@ def run_worker(
         worker = Worker(
             consumer,
             settings.topic,
-            Lanes(lambda: make_classifier(settings.preset), settings.lanes),
+            Lanes(classifiers.make, settings.lanes),
             lambda on_done, on_failure: Writer(
                 store=store,
                 rejects=rejects,
@@ -107,6 +116,7 @@ def run_worker(
                 on_done=on_done,
                 on_failure=on_failure,
                 retention_us=round(settings.retention_days * _US_PER_DAY),
+                results=results,
             ),
             hub,
             stats,
@@ -133,9 +143,11 @@ def check_host(settings: Settings) -> None:
         )
 
 
-def check_preset(settings: Settings) -> None:
-    """Know a wrong name before anything is started."""
+def check_output(settings: Settings) -> Results | None:
+    """Where results go, if anywhere; an address that is none is known before anything is started."""
+    if settings.output is None:
+        return None
     try:
-        make_classifier(settings.preset)
+        return Results(open_objects(settings.output, settings.object_access()))
     except SettingError as error:
-        raise SettingError(f"{settings.named('preset')}: {error}") from None
+        raise SettingError(f"{settings.named('output')}: {error}") from None

@@ -77,15 +77,19 @@ FPS = Fps()
 )
 @click.option("--loop", is_flag=True, help="Start again at the end, until stopped.")
 @click.option(
-    "--wait", type=Seconds(), default=60.0, help="Seconds to wait for a Kafka that is not there yet; default 60."
+    "--wait",
+    type=Seconds(),
+    default=60.0,
+    help="Seconds to wait for a Kafka or bucket that is not there; default 60.",
 )
 @with_settings("stream", "run", "topic", "quality", "max_side", "partitions", "replication")
 @json_option
 def produce(source: str, fps: str | float, loop: bool, wait: float, as_json: bool, settings: Settings) -> int:
     """Send SOURCE to the topic, frame by frame.
 
-    SOURCE is a video file, a folder of videos or pictures, a webcam's index, or an rtsp:// or http:// address. The
-    exit code is 1 when the source ended early or a frame could not be delivered; to be stopped by Ctrl-C is no error.
+    SOURCE is a video file, a folder of videos or pictures, a webcam's index, an rtsp:// or http:// address, or
+    pictures in a bucket: s3://bucket/test/. The exit code is 1 when the source ended early or a frame could not be
+    delivered; to be stopped by Ctrl-C is no error.
     """
     plan = Plan(
         topic=settings.topic,
@@ -114,7 +118,7 @@ def _send(source: str, plan: Plan, settings: Settings, wait_s: float, stop: Even
         if stop.wait(seconds):
             raise SourceError("stopped")
 
-    opened = open_source(source, pause)
+    opened = open_source(source, pause, settings.object_access(), wait_s)
     kafka = endpoints(settings).kafka
     wait_for_broker(kafka, settings.kafka_options, wait_s, stop.is_set)
     ensure_topic(kafka, plan.topic, settings.partitions, settings.replication, settings.kafka_options)

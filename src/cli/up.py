@@ -5,7 +5,8 @@ from __future__ import annotations
 import click
 from rich.console import Console
 
-from cli.consume import check_host, check_preset
+from cli.classifiers import chosen_classifier
+from cli.consume import check_host, check_output
 from cli.options import with_settings
 from cli.produce import FPS
 from producer.pace import NATIVE
@@ -22,11 +23,12 @@ from stack import SourcePlan, Stack, stop_on_signals
     help="Pace of the sources: native (the default), max, or frames a second.",
 )
 @click.option("--loop", is_flag=True, help="Send the sources round and round.")
-@with_settings("host", "port", "preset", "run", "instance", "insecure")
+@with_settings("host", "port", "preset", "model", "models", "runtime", "output", "run", "instance", "insecure")
 def up(sources: tuple[str, ...], fps: str | float, loop: bool, settings: Settings) -> None:
     """Start Kafka, the store and a consumer, and send SOURCEs through them until Ctrl-C."""
     check_host(settings)
-    check_preset(settings)
+    chosen_classifier(settings)
+    check_output(settings)
     options = [
         "--fps",
         str(fps),

@@ -3,33 +3,48 @@
 from __future__ import annotations
 
 import zlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Final
 
 import cv2
 
-from vision.types import Detection, Image
+from vision.jpeg import decode_img, encode_jpeg
+from vision.types import Box, Detection, Image
 
 # Dark-on-light readable colours (BGR) told apart by people with colour blindness too: Okabe and Ito, 2008.
-_COLOURS = [(115, 158, 0), (178, 114, 0), (0, 94, 213), (167, 121, 204), (233, 180, 86), (0, 159, 230)]
-_FONT = cv2.FONT_HERSHEY_SIMPLEX
+_COLOURS: Final = [(115, 158, 0), (178, 114, 0), (0, 94, 213), (167, 121, 204), (233, 180, 86), (0, 159, 230)]
+_BRIGHT: Final = 140  # luminance from which black text can be read better than white
+_FONT: Final = cv2.FONT_HERSHEY_SIMPLEX
+_SMALLEST: Final = 0.3  # scale of the font that can just be read
+_QUALITY: Final = 80
+
+
+def annotated_jpeg(jpeg: bytes, detections: Sequence[Detection]) -> bytes:
+    """The picture in a JPEG file with each detection drawn, as a JPEG file.
+
+    Raises:
+        BadPicture: the file is none, or not whole.
+    """
+    return encode_jpeg(annotated(decode_img(jpeg), detections), _QUALITY)
 
 
 def annotated(image: Image, detections: Sequence[Detection]) -> Image:
-    """A copy of the picture with each detection drawn; whole-frame labels stand in the upper left corner."""
+    """A copy of the picture with each detection drawn; whole-frame labels stand in the upper left corner.
+
+    Captions come last, so that no box crosses one, and each has a place of its own where there is one.
+    """
     drawn = image.copy()
     thickness = max(2, round(min(image.shape[:2]) / 240))
-    corner_y = 0
     for detection in detections:
         colour = colour_of(detection.label)
-        caption = f"{detection.label} {detection.confidence:.2f}"
-        if detection.box is None:
-            corner_y += _draw_caption(drawn, caption, (0, corner_y), colour, thickness)
-            continue
-        x, y, width, height = detection.box
-        cv2.rectangle(drawn, (x, y), (x + width - 1, y + height - 1), colour, thickness)
-        _draw_caption(drawn, caption, (x, y - _line_height(thickness)), colour, thickness)
+        if detection.box is not None:
+            x, y, width, height = detection.box
+            cv2.rectangle(drawn, (x, y), (x + width - 1, y + height - 1), colour, thickness)
         for point in detection.landmarks:
             cv2.circle(drawn, (round(point[0]), round(point[1])), thickness, colour, cv2.FILLED)
+    for caption in _captions(detections, image.shape[1], image.shape[0], thickness):
+        _draw(drawn, caption)
     return drawn
 
 
@@ -38,18 +53,76 @@ def colour_of(label: str) -> tuple[int, int, int]:
     return _COLOURS[zlib.crc32(label.encode()) % len(_COLOURS)]
 
 
-def _line_height(thickness: int) -> int:
-    return 8 + 6 * thickness
+@dataclass(frozen=True, slots=True)
+class _Caption:
+    text: str
+    scale: float
+    place: Box
+    colour: tuple[int, int, int]
 
 
-def _draw_caption(
-    drawn: Image, caption: str, corner: tuple[int, int], colour: tuple[int, int, int], thickness: int
-) -> int:
-    """White text on a filled box, moved inside the picture; returns the height it takes."""
-    height, scale = _line_height(thickness), 0.2 + 0.13 * thickness
-    (width, _), _ = cv2.getTextSize(caption, _FONT, scale, 1)
-    x = max(0, min(corner[0], drawn.shape[1] - width - 4))
-    y = max(0, corner[1])
-    cv2.rectangle(drawn, (x, y), (x + width + 3, y + height - 1), colour, cv2.FILLED)
-    cv2.putText(drawn, caption, (x + 2, y + height - 6), _FONT, scale, (255, 255, 255), 1, cv2.LINE_AA)
-    return height
+def _captions(detections: Sequence[Detection], width: int, height: int, thickness: int) -> list[_Caption]:
+    """Each with a place inside the picture, and clear of the others and of other boxes where that can be."""
+    line = 8 + 6 * thickness
+    captions: list[_Caption] = []
+    corner_y = 0
+    for detection in sorted(detections, key=lambda detection: detection.box is not None):
+        text = f"{detection.label} {detection.confidence:.2f}"
+        scale, text_width = _fitted(text, 0.2 + 0.13 * thickness, width - 4)
+        if detection.box is None:
+            place = Box(0, corner_y, text_width + 4, line)
+            corner_y += line
+        else:
+            others = [other.box for other in detections if other is not detection and other.box is not None]
+            taken = [caption.place for caption in captions]
+            wanted = [
+                Box(max(0, min(x, width - text_width - 4)), max(0, min(y, height - line)), text_width + 4, line)
+                for x, y in _corners(detection.box, text_width + 4, line)
+            ]
+            # The least bad place, the earlier one of equals: a hidden caption is worse than a hidden part of a face,
+            # and a hidden edge is nothing beside a caption far from its box.
+            third = max(1, (text_width + 4) * line // 3)
+            place = min(wanted, key=lambda place: (_hidden(place, taken), _hidden(place, others) // third))
+        captions.append(_Caption(text, scale, place, colour_of(detection.label)))
+    return captions
+
+
+def _corners(box: Box, width: int, line: int) -> Iterator[tuple[int, int]]:
+    """Where a caption may begin, best first: above the box, below it, inside it, at either edge; further off last."""
+    right = box.x + box.width - width
+    below, last = box.y + box.height, box.y + box.height - line
+    for y in (box.y - line, below, box.y, last):
+        yield box.x, y
+        yield right, y
+    for lines in (1, 2, 3):
+        yield from ((box.x, y) for y in (box.y - (lines + 1) * line, below + lines * line, box.y + lines * line))
+
+
+def _hidden(place: Box, others: Sequence[Box]) -> int:
+    """Pixels of the others that would be hidden."""
+    across_down = (
+        (
+            min(place.x + place.width, other.x + other.width) - max(place.x, other.x),
+            min(place.y + place.height, other.y + other.height) - max(place.y, other.y),
+        )
+        for other in others
+    )
+    return sum(across * down for across, down in across_down if across > 0 and down > 0)
+
+
+def _fitted(text: str, scale: float, width: int) -> tuple[float, int]:
+    """The scale at which the text fits the width, where it can still be read then; and the width it takes."""
+    (takes, _), _ = cv2.getTextSize(text, _FONT, scale, 1)
+    if takes > width:
+        scale = max(_SMALLEST, scale * width / takes)
+        (takes, _), _ = cv2.getTextSize(text, _FONT, scale, 1)
+    return scale, takes
+
+
+def _draw(drawn: Image, caption: _Caption) -> None:
+    x, y, width, height = caption.place
+    blue, green, red = caption.colour
+    bright = 0.114 * blue + 0.587 * green + 0.299 * red > _BRIGHT
+    text = (0, 0, 0) if bright else (255, 255, 255)
+    cv2.rectangle(drawn, (x, y), (x + width - 1, y + height - 1), caption.colour, cv2.FILLED)
+    cv2.putText(drawn, caption.text, (x + 2, y + height - 6), _FONT, caption.scale, text, 1, cv2.LINE_AA)

@@ -16,8 +16,9 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Annotated, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -35,6 +36,10 @@ LITERT_FILE: Final = "model.tflite"
 CARD: Final = "card.md"
 
 _MAX_MANIFEST: Final = 1 << 20
+_MAX_MODEL: Final = 1 << 30
+_MAX_LABEL: Final = 100
+_HDF5: Final = (".h5", ".hdf5")
+_FILE_NAME: Final = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_. -]{0,126}")  # of the folder itself, on any system
 _HashText = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 
 
@@ -83,6 +88,19 @@ class Bundle:
         """Name and content hash, as in the id of each event."""
         return f"{self.manifest.name}@{self.content_hash[:8]}"
 
+    def content(self, name: str) -> bytes:
+        """The file's bytes, checked again: what is served is what was checked, whatever happens to the folder.
+
+        Raises:
+            BadBundle: there is no such file in the manifest, or it was changed.
+        """
+        if name not in self.manifest.files:
+            raise BadBundle(f"{self.folder}: there is no {name} in this bundle")
+        content = _read(self.folder, name, _MAX_MODEL)
+        if hashlib.sha256(content).hexdigest() != self.manifest.files[name]:
+            raise _changed(self.folder, name)
+        return content
+
 
 def load_bundle(folder: Path) -> Bundle:
     """The bundle in the folder, all of it checked.
@@ -90,33 +108,26 @@ def load_bundle(folder: Path) -> Bundle:
     Raises:
         BadBundle: the folder is none, or is damaged, of another format version, or holds what cannot be served.
     """
-    if folder.suffix in {".h5", ".keras"} or folder.is_file():
-        raise BadBundle(f"{folder}: a bundle is a folder made by `framewatch train`, not a single model file")
-    if not folder.is_dir():
-        raise BadBundle(f"{folder}: no such folder")
+    _check_folder(folder)
     text = _read(folder, MANIFEST, _MAX_MANIFEST)
     manifest = _manifest(folder, text)
     for name, expected in manifest.files.items():
-        if PurePosixPath(name).name != name or name.startswith("."):
-            raise BadBundle(f"{folder}: {MANIFEST} names {name!r}, which is not a file of the folder itself")
-        if name.lower().endswith((".h5", ".hdf5")):
-            raise BadBundle(
-                f"{folder}: {name}: HDF5 models can run code when they are loaded: export it anew as .keras"
-            )
+        _check_name(folder, name)
         if sha256_of(folder, name) != expected:
-            raise BadBundle(f"{folder}: {name} is damaged or was changed: its SHA-256 is not the one in {MANIFEST}")
+            raise _changed(folder, name)
     labels = _labels(folder)
     return Bundle(folder, manifest, labels, hashlib.sha256(text).hexdigest())
 
 
 def seal_bundle(folder: Path, manifest: Manifest) -> Bundle:
-    """Write the manifest over all files that are in the folder now, and load the result.
+    """Write the manifest over all files that are in the folder now, hidden ones excepted, and load the result.
 
     Args:
         folder: with the label map and the model's files in it.
         manifest: whose ``files`` are counted anew.
     """
-    names = sorted(path.name for path in folder.iterdir() if path.is_file() and path.name != MANIFEST)
+    present = (path.name for path in folder.iterdir() if path.is_file())
+    names = sorted(name for name in present if name != MANIFEST and not name.startswith("."))
     sealed = manifest.model_copy(update={"files": {name: sha256_of(folder, name) for name in names}})
     (folder / MANIFEST).write_text(sealed.model_dump_json(indent=2) + "\n", encoding="utf-8")
     return load_bundle(folder)
@@ -135,20 +146,50 @@ def sha256_of(folder: Path, name: str) -> str:
         BadBundle: it cannot be read.
     """
     try:
-        with (folder / name).open("rb") as file:
+        with _regular(folder, name).open("rb") as file:
             return hashlib.file_digest(file, "sha256").hexdigest()
-    except FileNotFoundError:
-        raise BadBundle(f"{folder}: {name} is missing") from None
     except OSError as error:
         raise BadBundle(f"{folder}: {name}: {error.strerror}") from None
 
 
+def _check_folder(folder: Path) -> None:
+    if folder.suffix.lower() in _HDF5:
+        raise BadBundle(f"{folder}: {_why_no_hdf5()}; what is served is a folder made by `framewatch train`")
+    if folder.is_file():
+        raise BadBundle(f"{folder}: a bundle is a folder made by `framewatch train`, not a single file")
+    if not folder.is_dir():
+        raise BadBundle(f"{folder}: no such folder")
+    if not (folder / MANIFEST).exists():
+        raise BadBundle(f"{folder}: {MANIFEST} is missing: not a bundle made by `framewatch train`")
+
+
+def _check_name(folder: Path, name: str) -> None:
+    if not _FILE_NAME.fullmatch(name) or name == MANIFEST:
+        raise BadBundle(f"{folder}: {MANIFEST} names {name[:80]!r}, which cannot be a file of the folder")
+    if name.lower().endswith(_HDF5):
+        raise BadBundle(f"{folder}: {name}: {_why_no_hdf5()}")
+
+
+def _why_no_hdf5() -> str:
+    return "HDF5 models can run code when they are loaded: save it anew as .keras"
+
+
+def _changed(folder: Path, name: str) -> BadBundle:
+    return BadBundle(f"{folder}: {name} is damaged or was changed: its SHA-256 is not the one in {MANIFEST}")
+
+
+def _regular(folder: Path, name: str) -> Path:
+    """The file's path. Opening a pipe would wait for ever, and a device never ends."""
+    path = folder / name
+    if not path.is_file():
+        raise BadBundle(f"{folder}: {name} is {'no file' if path.exists() else 'missing'}")
+    return path
+
+
 def _read(folder: Path, name: str, at_most: int) -> bytes:
     try:
-        with (folder / name).open("rb") as file:
+        with _regular(folder, name).open("rb") as file:
             content = file.read(at_most + 1)
-    except FileNotFoundError:
-        raise BadBundle(f"{folder}: {name} is missing: not a bundle made by `framewatch train`") from None
     except OSError as error:
         raise BadBundle(f"{folder}: {name}: {error.strerror}") from None
     if len(content) > at_most:
@@ -167,7 +208,7 @@ def _manifest(folder: Path, text: bytes) -> Manifest:
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"])
         raise BadBundle(f"{folder}: {MANIFEST}: {where}: {first['msg']}") from None
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise BadBundle(f"{folder}: {MANIFEST} is not JSON: {error}") from None
     if LABEL_MAP not in manifest.files:
         raise BadBundle(f"{folder}: {MANIFEST} names no {LABEL_MAP}")
@@ -178,10 +219,15 @@ def _labels(folder: Path) -> tuple[str, ...]:
     try:
         raw = json.loads(_read(folder, LABEL_MAP, _MAX_MANIFEST))
         labels = tuple(raw[str(index)] for index in range(len(raw)))
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError, RecursionError):
         raise BadBundle(f'{folder}: {LABEL_MAP} is not {{"0": label, "1": label, …}}') from None
-    if len(labels) < 2 or not all(isinstance(label, str) and label.strip() for label in labels):
-        raise BadBundle(f"{folder}: {LABEL_MAP}: needs two labels or more, each a text")
+    if len(labels) < 2:
+        raise BadBundle(f"{folder}: {LABEL_MAP}: {len(labels)} labels: needs two or more")
+    for label in labels:
+        if not (isinstance(label, str) and label.strip() and label.isprintable() and len(label) <= _MAX_LABEL):
+            raise BadBundle(
+                f"{folder}: {LABEL_MAP}: {str(label)[:80]!r} is no label: text of at most {_MAX_LABEL} characters"
+            )
     if len(set(labels)) != len(labels):
         raise BadBundle(f"{folder}: {LABEL_MAP}: the same label twice")
     return labels

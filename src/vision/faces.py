@@ -29,7 +29,7 @@ class HaarFaces:
     @property
     def model(self) -> str:
         """``faces@`` with the detector's version and the content hash of its cascades."""
-        return _model()
+        return faces_model()
 
     def classify(self, images: Sequence[Image], streams: Sequence[str] = ()) -> list[list[Detection]]:  # noqa: ARG002
         """The faces of each picture, from left to right."""
@@ -48,7 +48,8 @@ def is_face(img: Image) -> bool:
 
 
 @cache
-def _model() -> str:
+def faces_model() -> str:
+    """The model of ``HaarFaces``."""
     return f"faces@{_DETECTOR_VERSION}-{cascades_hash(*CASCADES)}"
 
 

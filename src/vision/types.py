@@ -38,7 +38,7 @@ class Detection:
         confidence: 0 to 1.
         box: where, or None for a label of the whole frame.
         landmarks: points in source pixels, where the detector gives them.
-        scores: the best labels with their scores, best first, at most five.
+        scores: every label with its score, best first; events keep the first five.
     """
 
     label: str
