@@ -1,9 +1,13 @@
-"""Flat out on the sample: events stored and annotated frames made a second, beside the plain loop, in turn."""
+"""Flat out on the sample, watched: frames done and events stored a second, beside the plain loop, in turn."""
 
 from __future__ import annotations
 
 import statistics
+import threading
 import time
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from rich.console import Console
 from rich.table import Table
@@ -14,7 +18,7 @@ from storage.mongo import connect
 
 
 def throughput(rig: Rig, console: Console, rounds: int = 3) -> float:
-    """Print both, a row a round; return the median of the rounds' ratios of annotated frames a second."""
+    """Print both, a row a round; return the median of the rounds' ratios of frames a second."""
     jpegs = sample_jpegs()
     table = Table(
         "round", "plain frames/s", "plain events/s", "Framewatch frames/s", "Framewatch events/s", "ratio frames",
@@ -26,16 +30,36 @@ def throughput(rig: Rig, console: Console, rounds: int = 3) -> float:
         for k in range(rounds):
             plain = plain_loop(jpegs, client["plain"]["events"])
             before, stored = worker.health()["counts"]["done"], events.estimated_document_count()
-            started = time.perf_counter()
-            rig.produce(SAMPLE, "--fps", "max", "--topic", "throughput", "--run", f"r{k}")
-            worker.wait_done(before + len(jpegs))
-            seconds = time.perf_counter() - started
+            with watched(worker.port):
+                started = time.perf_counter()
+                rig.produce(SAMPLE, "--fps", "max", "--topic", "throughput", "--run", f"r{k}")
+                worker.wait_done(before + len(jpegs))
+                seconds = time.perf_counter() - started
             ours = Result(len(jpegs), events.estimated_document_count() - stored, seconds)
             ratios.append(_row(table, str(k + 1), plain, ours))
     console.print(table)
     ratio = statistics.median(ratios)
     console.print(f"median: {ratio:.2f} times the plain loop's frames a second (wanted: 2.5)\n", highlight=False)
     return ratio
+
+
+@contextmanager
+def watched(port: int) -> Iterator[None]:
+    """One viewer of the live picture meanwhile: only for viewers is it drawn and encoded."""
+    left = threading.Event()
+
+    def watch() -> None:
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/video", timeout=30) as answer:
+            while not left.is_set() and answer.read1(1 << 20):
+                pass
+
+    viewer = threading.Thread(target=watch, daemon=True)
+    viewer.start()
+    try:
+        yield
+    finally:
+        left.set()
+        viewer.join(10)
 
 
 def _row(table: Table, name: str, plain: Result, ours: Result) -> float:

@@ -14,14 +14,16 @@ from pathlib import Path
 import pytest
 from pymongo.database import Database
 
+from bundles import bundles  # noqa: F401 - a fixture of every test
 from ports import accepts, choose_port
+from s3 import gate, s3  # noqa: F401 - fixtures of every test
 from services.home import Endpoints, Home
 from services.jars import jar_paths
 from services.kafka import EmbeddedKafka
 from services.mongo import EmbeddedStore
 from settings import load_settings
 from storage.events import Document
-from storage.mongo import connect
+from storage.mongo import EventStore, connect
 from stream.kafka import broker_answers, ensure_topic
 
 REPOSITORY = Path(__file__).resolve().parents[1]
@@ -77,6 +79,16 @@ def services(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Services]:
         services.stop()
 
 
+@pytest.fixture(scope="module")
+def own(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Services]:
+    """A broker and store of the module's own, which its tests may kill."""
+    services = Services(tmp_path_factory.mktemp("own"))
+    try:
+        yield services.start()
+    finally:
+        services.stop()
+
+
 @pytest.fixture(scope="session")
 def endpoints(services: Services) -> Endpoints:
     return services.endpoints
@@ -101,6 +113,14 @@ def database(endpoints: Endpoints, database_name: str) -> Iterator[Database[Docu
     with connect(endpoints.mongodb) as client:
         yield client[database_name]
         client.drop_database(database_name)
+
+
+@pytest.fixture
+def store(database: Database[Document]) -> EventStore:
+    """An event store on the test's own database, ready to be written to."""
+    made = EventStore(database)
+    made.setup()
+    return made
 
 
 @pytest.fixture

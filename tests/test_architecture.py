@@ -31,10 +31,13 @@ COMMANDS = {"producer/__main__.py", "consumer/__main__.py"}  # the same as `fram
 KAFKA_CLIENTS = {"Producer", "Consumer", "AdminClient"}
 MAKE_KAFKA_CLIENTS = {"stream/kafka.py", "stack.py"}  # and all of cli
 MAKE_STORE_CLIENTS = {"storage/mongo.py"}
+MAKE_OBJECT_CLIENTS = {"bucket.py"}  # and open_objects makes the bucket
+OPEN_OBJECTS = {"producer/buckets.py"}  # a source like any other address; and all of cli, and training
 
-# Where the environment is used otherwise than read for a setting: handed on to children, and set for OpenCV.
+# Where the environment is used otherwise than read for a setting: for children, OpenCV and TensorFlow.
 ENVIRONMENT = {
     "services/process.py": {"env={**os.environ, **self.env}"},
+    "training/quiet.py": {"os.environ.setdefault('TF_CPP_MIN_LOG_LEVEL', '2')"},
     "producer/capture.py": {
         "os.environ.setdefault('OPENCV_FFMPEG_LOGLEVEL', '-8')",
         "os.environ['OPENCV_FFMPEG_CAPTURE_OPTIONS'] = protocols",
@@ -123,6 +126,19 @@ def test_kafka_clients_are_made_only_at_the_edge() -> None:
 
 def test_store_clients_are_made_in_one_place() -> None:
     assert {name_of(path) for path in FILES if "MongoClient" in calls(path)} == MAKE_STORE_CLIENTS
+
+
+def test_object_store_clients_are_made_in_one_place_and_opened_at_the_edge() -> None:
+    assert {name_of(path) for path in FILES if "S3FileSystem" in calls(path)} == MAKE_OBJECT_CLIENTS
+    assert {name_of(path) for path in FILES if "Bucket" in calls(path)} == {"objects.py"}
+    openers = {name_of(path) for path in FILES if "open_objects" in calls(path)}
+    assert {name for name in openers if not name.startswith(("cli/", "training/"))} <= OPEN_OBJECTS
+
+
+def test_objects_know_nothing_of_what_they_are_for() -> None:
+    ours = ROOMS | {path.stem for path in SRC.glob("*.py")}
+    known = {module for name in ("objects.py", "bucket.py") for module in imported(SRC / name) if module in ours}
+    assert known <= {"errors", "objects", "bucket"}
 
 
 def test_connections_to_kafka_and_the_store_are_opened_only_by_cli_and_stack() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 import subprocess
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
@@ -19,7 +19,7 @@ from selenium.webdriver.chrome.service import Service
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 
-from conftest import SAMPLE, Command
+from conftest import SAMPLE, Command, wait_for
 from ports import accepts, choose_port
 from test_web import Site, serve
 from vision.annotate import colour_of
@@ -111,13 +111,6 @@ def showing(max_viewers: int = 8) -> Iterator[Site]:
     images = [encode_jpeg(np.full((360, 640, 3), shade, np.uint8)) for shade in range(0, 250, 10)]
     with serve(max_viewers) as site, site.publishing(images, fps=20):
         yield site
-
-
-def wait_for(true: Callable[[], bool], what: str, timeout_s: float = 30) -> None:
-    deadline = time.monotonic() + timeout_s
-    while not true():
-        assert time.monotonic() < deadline, f"{what} not within {timeout_s} s"
-        time.sleep(0.1)
 
 
 def box_pixels(image: Image) -> int:

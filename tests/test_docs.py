@@ -14,9 +14,11 @@ from cli import cli
 from conftest import REPOSITORY
 from consumer.health import Health
 from consumer.live import LiveHub
+from consumer.predictor import Predictor
 from consumer.web.app import create_app
 from services.kafka import tool_names
 from settings import Settings
+from vision.faces import HaarFaces
 
 DOCS = [REPOSITORY / "README.md", *sorted((REPOSITORY / "docs").glob("*.md"))]
 TEXT = "\n".join(path.read_text() for path in DOCS)
@@ -59,7 +61,9 @@ def test_every_address_of_the_web_server_is_in_the_readme() -> None:
     def none() -> Health:
         raise AssertionError("not asked here")
 
-    app = create_app(LiveHub(1), none)
+    predictor = Predictor(HaarFaces, HaarFaces.labels)
+    app = create_app(LiveHub(1), none, predictor=predictor)
+    predictor.close()
     rules = {re.sub(r"<\w+>", "STREAM", rule.rule) for rule in app.url_map.iter_rules() if rule.endpoint != "static"}
     readme = (REPOSITORY / "README.md").read_text()
     assert sorted(rule for rule in rules if f"`{rule}`" not in readme) == []

@@ -31,7 +31,6 @@ from vision.jpeg import encode_jpeg
 
 MINUTE = 60_000_000
 T0 = 1_795_000_000 * 1_000_000 // MINUTE * MINUTE
-NOW_US = 1_000_000 * (int(datetime.now(UTC).timestamp()) - 30)
 JPEG = encode_jpeg(np.full((24, 32, 3), (40, 120, 200), np.uint8))
 ESCAPES = "\x1b]0;owned\x07\x1b[31m\x9b2J\r\n\u202e\u2028"
 
@@ -52,13 +51,6 @@ def event(**changes: object) -> Event:
         "boundingbox": (10, 20, 64, 64),
     }  # fmt: skip
     return Event(**(whole | changes))  # type: ignore[arg-type]
-
-
-@pytest.fixture
-def store(database: Database[Document]) -> EventStore:
-    made = EventStore(database)
-    made.setup()
-    return made
 
 
 @pytest.fixture
@@ -117,9 +109,15 @@ def test_a_time_of_the_table_can_be_given_as_since(store: EventStore, run: Run) 
 # Which events.
 
 
+def just_now_us() -> int:
+    """A whole second, half a minute ago."""
+    return 1_000_000 * (int(datetime.now(UTC).timestamp()) - 30)
+
+
 def test_filters_choose_by_stream_label_and_time(store: EventStore, run: Run) -> None:
+    now_us = just_now_us()
     some = [
-        event(stream=stream, label=label, index=index, frame=k, time_us=NOW_US - k * 600_000_000)
+        event(stream=stream, label=label, index=index, frame=k, time_us=now_us - k * 600_000_000)
         for stream in ("front door", "камера")
         for index, label in enumerate(("face", "é 😀"))
         for k in range(6)
@@ -142,7 +140,8 @@ def test_filters_choose_by_stream_label_and_time(store: EventStore, run: Run) ->
 
 
 def test_counts_are_by_label_most_first_also_as_json(store: EventStore, run: Run) -> None:
-    store.add([event(frame=k, label="face" if k % 3 else "é 😀", time_us=NOW_US - k) for k in range(30)])
+    now_us = just_now_us()
+    store.add([event(frame=k, label="face" if k % 3 else "é 😀", time_us=now_us - k) for k in range(30)])
     assert run("count") == Said(0, "        20  face\n        10  é 😀\n", "")
     said = run("count", "--json", "--since", "10m", "--stream", "front door")
     assert json.loads(said.out) == {"face": 20, "é 😀": 10}

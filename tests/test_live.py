@@ -6,10 +6,13 @@ import statistics
 import threading
 import time
 import tracemalloc
+import weakref
 from collections.abc import Callable
+from functools import partial
 
 import pytest
 
+from conftest import wait_for
 from consumer.live import LiveFrame, LiveHub, TooManyViewers
 
 JPEG = b"\xff\xd8 a picture \xff\xd9"
@@ -34,7 +37,7 @@ class Show:
         self.hub = LiveHub(max_viewers, self.clock, self.wall)
 
     def publish(self, stream: str, number: int, *labels: str, age_s: float = 0, jpeg: bytes = JPEG) -> None:
-        self.hub.publish(stream, number, round((self.wall.now_s - age_s) * 1e6), labels, jpeg)
+        self.hub.publish(stream, number, round((self.wall.now_s - age_s) * 1e6), labels, lambda: jpeg)
 
     def pass_s(self, seconds: float) -> None:
         self.clock.now_s += seconds
@@ -52,13 +55,6 @@ def in_thread(work: Callable[[], None]) -> threading.Thread:
     return thread
 
 
-def wait_for(true: Callable[[], bool], timeout_s: float = 10) -> None:
-    deadline = time.monotonic() + timeout_s
-    while not true():
-        assert time.monotonic() < deadline
-        time.sleep(0.005)
-
-
 def test_the_newest_picture_wins(show: Show) -> None:
     for number in range(3):
         show.publish("cam", number, "face", jpeg=b"picture %d" % number)
@@ -70,7 +66,7 @@ def test_the_newest_picture_wins(show: Show) -> None:
 
 def test_a_part_has_its_length_time_and_number_and_is_closed_by_the_next_boundary() -> None:
     hub = LiveHub(1)
-    hub.publish("cam", 41, 1_700_000_000_123_456, (), JPEG)
+    hub.publish("cam", 41, 1_700_000_000_123_456, (), lambda: JPEG)
     frame = hub.newest("cam")
     assert frame is not None
     assert frame.part == (
@@ -78,6 +74,82 @@ def test_a_part_has_its_length_time_and_number_and_is_closed_by_the_next_boundar
         + JPEG
         + b"\r\n--framewatch\r\n"
     )
+
+
+class Render:
+    """Makes a picture, in its time, and counts how often it was asked to."""
+
+    def __init__(self, takes_s: float = 0.0, error: Exception | None = None) -> None:
+        self.calls = 0
+        self._takes_s = takes_s
+        self._error = error
+
+    def __call__(self) -> bytes:
+        self.calls += 1
+        time.sleep(self._takes_s)
+        if self._error is not None:
+            raise self._error
+        return JPEG
+
+
+def test_a_picture_nobody_wants_is_never_made() -> None:
+    hub = LiveHub(1)
+    renders = [Render() for _ in range(20)]
+    for number, render in enumerate(renders):
+        hub.publish("cam", number, number, (), render)
+        assert hub.wait_newer("cam", number, 0) is not None
+        hub.streams()
+    assert [render.calls for render in renders] == [0] * 20
+    frame = hub.newest("cam")
+    assert frame is not None and frame.jpeg == JPEG
+    assert [render.calls for render in renders] == [0] * 19 + [1]
+
+
+def test_a_picture_is_made_once_however_many_want_it_at_once_and_the_others_wait_for_it() -> None:
+    hub, render = LiveHub(200), Render(takes_s=0.2)
+    got: list[bytes | None] = []
+
+    def watch() -> None:
+        frame = hub.wait_newer("cam", 0, 5)
+        assert frame is not None
+        got.append(frame.part)
+
+    threads = [in_thread(watch) for _ in range(100)]
+    hub.publish("cam", 1, 1, (), render)
+    started = time.monotonic()
+    hub.publish("other", 1, 1, (), lambda: JPEG)  # publishing does not wait for it
+    assert time.monotonic() - started < 0.15
+    for thread in threads:
+        thread.join(5)
+    assert render.calls == 1
+    assert len(got) == 100
+    assert {id(part) for part in got} == {id(got[0])}  # one and the same, not a copy each
+
+
+def test_what_a_picture_is_made_of_is_let_go_when_it_is_made() -> None:
+    hub, render = LiveHub(1), Render()
+    made_of = weakref.ref(render)
+    hub.publish("cam", 1, 1, (), render)
+    del render
+    frame = hub.newest("cam")
+    assert frame is not None and made_of() is not None
+    assert frame.part
+    assert made_of() is None
+
+
+def test_a_picture_that_cannot_be_made_is_said_once_and_is_none(caplog: pytest.LogCaptureFixture) -> None:
+    hub, render = LiveHub(1), Render(error=ValueError("no such colour"))
+    hub.publish("front door", 12, 1, (), render)
+    frame = hub.newest("front door")
+    assert frame is not None
+    assert [frame.part, frame.jpeg, frame.part] == [None] * 3
+    assert render.calls == 1
+    assert [record.getMessage() for record in caplog.records] == [
+        "front door #12 cannot be drawn: ValueError: no such colour"
+    ]
+    hub.publish("front door", 13, 1, (), lambda: JPEG)
+    frame = hub.newest("front door")
+    assert frame is not None and frame.jpeg == JPEG
 
 
 def test_sequences_grow_over_all_streams_in_the_order_of_publishing(show: Show) -> None:
@@ -134,7 +206,7 @@ def test_a_slow_viewer_skips_to_the_newest_and_holds_up_nobody(show: Show) -> No
         show.publish("cam", number)
         time.sleep(0.01)
     took_s = time.monotonic() - started
-    wait_for(lambda: taken["slow"][-1] == 59)
+    wait_for(lambda: taken["slow"][-1] == 59, "the slow one's last")
     show.hub.close()
     for thread in threads:
         thread.join(5)
@@ -203,11 +275,11 @@ def test_memory_grows_neither_with_frames_nor_with_viewers() -> None:
     hub = LiveHub(1000)
     jpeg = bytes(45_000)
     for number in range(1000):  # until every bounded list is full
-        hub.publish("cam", number, number, (), bytes(jpeg))
+        hub.publish("cam", number, number, (), partial(bytes, jpeg))
     tracemalloc.start()
     before = tracemalloc.get_traced_memory()[0]
     for number in range(3000):
-        hub.publish("cam", number, number, ("face",), bytes(jpeg))
+        hub.publish("cam", number, number, ("face",), partial(bytes, jpeg))
         for _ in range(3):
             with hub.viewer():
                 hub.wait_newer("cam", 0, 0)
@@ -260,7 +332,7 @@ def test_a_hundred_waiting_viewers_do_not_slow_publishing_down() -> None:
 
     alone_s = median_publish_s(hub, frames)
     threads = [in_thread(lambda viewer=viewer: watch(viewer)) for viewer in range(100)]  # type: ignore[misc]
-    wait_for(lambda: min(counts) > 0)
+    wait_for(lambda: min(counts) > 0, "all viewers")
     watched_s = median_publish_s(hub, frames)
     hub.close()
     for thread in threads:
@@ -274,7 +346,7 @@ def median_publish_s(hub: LiveHub, frames: int) -> float:
     took = []
     for number in range(frames):
         started = time.perf_counter()
-        hub.publish("cam", number, 0, (), bytes(45_000))
+        hub.publish("cam", number, 0, (), partial(bytes, 45_000))
         took.append(time.perf_counter() - started)
         time.sleep(0.01)
     return statistics.median(took)

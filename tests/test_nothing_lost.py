@@ -56,15 +56,6 @@ run_worker(settings, where, DyingStore(connect(where.mongodb)[settings.database]
 """
 
 
-@pytest.fixture(scope="module")
-def own(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Services]:
-    services = Services(tmp_path_factory.mktemp("own"))
-    try:
-        yield services.start()
-    finally:
-        services.stop()
-
-
 class Bench:
     """A topic, group and database of one test, and the processes that work on them."""
 

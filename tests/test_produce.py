@@ -372,16 +372,6 @@ def test_a_broker_that_is_not_there_is_waited_for_and_then_one_line_says_so(benc
     assert (summary["frames_read"], summary["delivered"], summary["error"]) == (0, 0, None)
 
 
-@pytest.fixture(scope="module")
-def own(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Services]:
-    """A broker that may be killed."""
-    services = Services(tmp_path_factory.mktemp("own"))
-    try:
-        yield services.start()
-    finally:
-        services.stop()
-
-
 @pytest.fixture
 def fragile(own: Services, framewatch: Command, topic: str) -> Bench:
     """A topic on the broker that may be killed."""
@@ -413,6 +403,7 @@ def test_a_broker_that_goes_away_costs_no_frame(own: Services, fragile: Bench) -
     assert own.kafka.pid is not None
     os.kill(own.kafka.pid, signal.SIGKILL)
     own.kafka.start()
+    own.kafka.wait_ready()
     summary = ended(process, None, 60)
     assert (summary["frames_read"], summary["delivered"], summary["failed"]) == (420, 420, 0)
     arrived = fragile.arrived()

@@ -223,13 +223,6 @@ def test_more_events_of_one_capture_time_than_a_page_holds_are_on_one_page(datab
 
 
 @pytest.fixture
-def store(database: Database[Document]) -> EventStore:
-    made = EventStore(database)
-    made.setup()
-    return made
-
-
-@pytest.fixture
 def queries(database: Database[Document]) -> EventQueries:
     return EventQueries(database)
 

@@ -24,6 +24,7 @@ from confluent_kafka.admin import AdminClient
 from flask import Flask
 from werkzeug.routing import Rule
 
+from conftest import wait_for
 from consumer.health import Health, HealthMonitor
 from consumer.live import LiveHub
 from consumer.stats import Stats
@@ -61,7 +62,7 @@ class Site:
 
     def publish(self, stream: str = "cam", jpeg: bytes = JPEG) -> None:
         self._number += 1
-        self.hub.publish(stream, self._number, self._number * 1_000_000, ("face",), jpeg)
+        self.hub.publish(stream, self._number, self._number * 1_000_000, ("face",), lambda: jpeg)
 
     @contextmanager
     def publishing(self, jpegs: Sequence[bytes] = (LARGE,), fps: int = 30, stream: str = "cam") -> Iterator[None]:
@@ -138,13 +139,6 @@ def serve(max_viewers: int = 8, password: str | None = None) -> Iterator[Site]:
 def site() -> Iterator[Site]:
     with serve() as site:
         yield site
-
-
-def wait_for(true: Callable[[], bool], what: str, timeout_s: float) -> None:
-    deadline = time.monotonic() + timeout_s
-    while not true():
-        assert time.monotonic() < deadline, f"{what} not within {timeout_s} s"
-        time.sleep(0.02)
 
 
 def read_part(answer: Answer) -> tuple[dict[str, str], bytes]:
@@ -236,6 +230,30 @@ def test_a_snapshot_is_the_newest_frame(site: Site) -> None:
     status, headers, body = site.ask("/snapshot/back.jpg")
     assert (status, headers["Content-Type"]) == (404, "application/problem+json")
     assert "front door" in json.loads(body)["detail"]
+
+
+def broken() -> bytes:
+    raise ValueError("no such colour")
+
+
+def test_a_picture_that_cannot_be_drawn_is_left_out_and_viewers_go_on(site: Site) -> None:
+    site.hub.publish("cam", 1, 0, (), broken)
+    with site.open("/video/cam") as answer:
+        assert answer.readline() == b"--framewatch\r\n"
+        assert answer.readline() == b"X-Waiting: 1\r\n"
+        site.publish()
+        headers, body = read_part(answer)
+        assert (headers["X-Frame"], body) == ("1", JPEG)
+        site.hub.publish("cam", 2, 0, (), broken)
+        assert read_part(answer)[0]["X-Frame"] == "1"  # what was there stays
+        site.publish()
+        while (number := read_part(answer)[0]["X-Frame"]) == "1":
+            pass
+        assert number == "2"
+    site.hub.publish("cam", 3, 0, (), broken)
+    status, headers_, body = site.ask("/snapshot/cam.jpg")
+    assert (status, headers_["Content-Type"]) == (500, "application/problem+json")
+    assert "frame 3 of stream 'cam'" in json.loads(body)["detail"]
 
 
 def test_head_is_answered_without_a_body_and_post_refused(site: Site) -> None:

@@ -102,10 +102,9 @@ def run_worker(
         _log.info("started: waiting for frames; live picture at http://%s:%d/video", settings.host, settings.port)
         wait_for_broker(where.kafka, options, _FOREVER_S, stop.is_set)
         ensure_topic(where.kafka, settings.topic, settings.partitions, settings.replication, options)
-        consumer = make_consumer(where.kafka, settings.group, settings.instance, options)
         rejects = RejectedTopic(make_producer(where.kafka, options), rejected_topic(settings.topic))
         worker = Worker(
-            consumer,
+            lambda: make_consumer(where.kafka, settings.group, settings.instance, options),
             settings.topic,
             Lanes(classifiers.make, settings.lanes),
             lambda on_done, on_failure: Writer(

@@ -1,22 +1,23 @@
-"""What is seen in a record: parse, decode, classify, crop, annotate. Pure: bytes in, outcome out."""
+"""What is seen in a record: parse, decode, classify, crop. Pure: bytes in, outcome out."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
 from errors import BadRecord
 from storage.events import Event
 from stream.message import Frame, Record, from_record
-from vision.annotate import annotated
 from vision.jpeg import decode_img, encode_jpeg, scaled_down
 from vision.types import Box, Classifier, Detection, Image
 
 CROP_SIDE: Final = 320
-_LIVE_QUALITY: Final = 80
 _CROP_QUALITY: Final = 85
+_STORED_SCORES: Final = 5
+_CROP_BYTES: Final = 128 * 1024  # a file that small may be larger only by what is no picture
+_MAX_DECODED: Final = 96 * 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,15 +37,17 @@ class Seen:
     Attributes:
         received: the frame's record.
         frame: the frame.
+        detections: of the frame.
         events: one for each detection.
-        annotated_jpeg: the picture with the detections drawn.
+        model: name and content hash of the classifier.
         detect_s: seconds the classifier took for this frame.
     """
 
     received: Received
     frame: Frame
+    detections: Sequence[Detection]
     events: Sequence[Event]
-    annotated_jpeg: bytes
+    model: str
     detect_s: float
 
 
@@ -60,54 +63,95 @@ class Rejected:
 Outcome = Seen | Rejected
 
 
-def examine(batch: Sequence[Received], classifier: Classifier) -> list[Outcome]:
-    """The outcome of each record, in their order. Never raises for what a record holds."""
-    outcomes: list[Outcome | None] = [None] * len(batch)
-    frames: list[tuple[int, Frame, Image]] = []
-    for position, received in enumerate(batch):
+@dataclass(frozen=True, slots=True)
+class _Picture:
+    """A frame whose picture is decoded."""
+
+    received: Received
+    frame: Frame
+    image: Image
+
+
+def examine(batch: Sequence[Received], classifier: Classifier, max_decoded: int = _MAX_DECODED) -> list[Outcome]:
+    """The outcome of each record, in their order. Never raises for what a record holds.
+
+    Args:
+        batch: shown to the classifier in one call, where the pictures are not too large for it.
+        classifier: looks at the pictures.
+        max_decoded: bytes of pictures decoded at once; one alone may be larger.
+    """
+    return [outcome for part in _parts(batch, max_decoded) for outcome in _examined(part, classifier)]
+
+
+def _parts(batch: Sequence[Received], max_decoded: int) -> Iterator[list[tuple[Received, Frame | Rejected]]]:
+    """The batch with its frames not decoded yet, in parts whose pictures take little enough memory together."""
+    part: list[tuple[Received, Frame | Rejected]] = []
+    decoded = 0
+    for received in batch:
+        frame = _parsed(received)
+        size = 3 * frame.width * frame.height if isinstance(frame, Frame) else 0
+        if part and decoded + size > max_decoded:
+            yield part
+            part, decoded = [], 0
+        part.append((received, frame))
+        decoded += size
+    yield part
+
+
+def _parsed(received: Received) -> Frame | Rejected:
+    try:
+        return from_record(received.record)
+    except BadRecord as error:
+        return Rejected(received, error.reason, str(error))
+
+
+def _examined(part: Sequence[tuple[Received, Frame | Rejected]], classifier: Classifier) -> list[Outcome]:
+    outcomes: list[Rejected | None] = []
+    pictures: list[_Picture] = []
+    for received, frame in part:
+        if isinstance(frame, Rejected):
+            outcomes.append(frame)
+            continue
         try:
-            frames.append((position, *_decoded(received.record)))
+            pictures.append(_Picture(received, frame, _decoded(frame)))
+            outcomes.append(None)
         except BadRecord as error:
-            outcomes[position] = Rejected(received, error.reason, str(error))
-    if frames:
-        started = time.perf_counter()
-        try:
-            found = classifier.classify([image for _, _, image in frames])
-            if len(found) != len(frames):
-                raise ValueError(f"{len(found)} answers for {len(frames)} pictures")
-        except Exception as error:  # a classifier may fail in any way on one picture; the stream goes on
-            found = None
-            failure = f"{type(error).__name__}: {error}"
-        detect_s = (time.perf_counter() - started) / len(frames)
-        for k, (position, frame, image) in enumerate(frames):
-            received = batch[position]
-            if found is None:
-                outcomes[position] = Rejected(received, "classifier", failure)
-                continue
-            try:
-                outcomes[position] = _seen(received, frame, image, found[k], classifier.model, detect_s)
-            except ValueError as error:  # a label or box that no event can have
-                outcomes[position] = Rejected(received, "classifier", str(error))
-    return [outcome for outcome in outcomes if outcome is not None]
+            outcomes.append(Rejected(received, error.reason, str(error)))
+    seen = iter(_classified(pictures, classifier) if pictures else ())
+    return [next(seen) if outcome is None else outcome for outcome in outcomes]
 
 
-def _decoded(record: Record) -> tuple[Frame, Image]:
-    frame = from_record(record)
+def _decoded(frame: Frame) -> Image:
     image = decode_img(frame.jpeg)
     if image.shape[:2] != (frame.height, frame.width):
         got = f"{image.shape[1]}x{image.shape[0]}"
         raise BadRecord("size", f"headers say {frame.width}x{frame.height}, the picture is {got}")
-    return frame, image
+    return image
 
 
-def _seen(
-    received: Received,
-    frame: Frame,
-    image: Image,
-    detections: Sequence[Detection],
-    model: str,
-    detect_s: float,
-) -> Seen:
+def _classified(pictures: Sequence[_Picture], classifier: Classifier) -> list[Outcome]:
+    """All at once; where that fails, one by one, so that one picture does not take the others with it."""
+    started = time.perf_counter()
+    try:
+        found = classifier.classify([p.image for p in pictures], [p.frame.stream for p in pictures])
+        if len(found) != len(pictures):
+            raise ValueError(f"{len(found)} answers for {len(pictures)} pictures")
+    except Exception as error:  # a classifier may fail in any way on one picture; the stream goes on
+        if len(pictures) > 1:
+            return [outcome for picture in pictures for outcome in _classified([picture], classifier)]
+        return [Rejected(pictures[0].received, "classifier", f"{type(error).__name__}: {error}")]
+    detect_s = (time.perf_counter() - started) / len(pictures)
+    outcomes: list[Outcome] = []
+    for picture, detections in zip(pictures, found, strict=True):
+        try:
+            outcomes.append(_seen(picture, detections, classifier.model, detect_s))
+        except ValueError as error:  # a label or box that no event can have
+            outcomes.append(Rejected(picture.received, "classifier", str(error)))
+    return outcomes
+
+
+def _seen(picture: _Picture, detections: Sequence[Detection], model: str, detect_s: float) -> Seen:
+    received, frame = picture.received, picture.frame
     events = [
         Event(
             stream=frame.stream,
@@ -117,22 +161,31 @@ def _seen(
             index=index,
             label=detection.label,
             confidence=detection.confidence,
-            scores=detection.scores,
+            scores=detection.scores[:_STORED_SCORES],
             boundingbox=detection.box,
             landmarks=detection.landmarks,
             model=model,
             partition=received.partition,
             offset=received.offset,
-            crop=encode_jpeg(_crop(image, detection.box), _CROP_QUALITY),
+            crop=_crop(picture, detection.box),
         )
         for index, detection in enumerate(detections)
     ]
-    return Seen(received, frame, events, encode_jpeg(annotated(image, detections), _LIVE_QUALITY), detect_s)
+    return Seen(received, frame, detections, events, model, detect_s)
 
 
-def _crop(image: Image, box: Box | None) -> Image:
-    """The part of the picture in the box, or all of it, with sides of at most ``CROP_SIDE`` pixels."""
+def _crop(picture: _Picture, box: Box | None) -> bytes:
+    """The part of the picture in the box, or all of it, as a JPEG with sides of at most ``CROP_SIDE`` pixels."""
+    image, frame = picture.image, picture.frame
     if box is None:
-        return scaled_down(image, CROP_SIDE)
+        if max(frame.width, frame.height) <= CROP_SIDE and _is_only_a_picture(frame.jpeg):
+            return frame.jpeg  # encoding it again would cost time, and quality
+        return encode_jpeg(scaled_down(image, CROP_SIDE), _CROP_QUALITY)
     x, y, width, height = box.clipped(image.shape[1], image.shape[0])
-    return scaled_down(image[y : y + max(1, height), x : x + max(1, width)], CROP_SIDE)
+    part = image[y : y + max(1, height), x : x + max(1, width)]
+    return encode_jpeg(scaled_down(part, CROP_SIDE), _CROP_QUALITY)
+
+
+def _is_only_a_picture(jpeg: bytes) -> bool:
+    """Whether the file is small and free of Exif, which could turn the picture and may tell who took it and where."""
+    return len(jpeg) <= _CROP_BYTES and b"Exif\0" not in jpeg

@@ -11,10 +11,11 @@ from dataclasses import asdict, dataclass
 from typing import Any, Final
 
 from confluent_kafka import KafkaError, KafkaException, TopicPartition
-from confluent_kafka.admin import AdminClient, OffsetSpec
+from confluent_kafka.admin import AdminClient
 
 from consumer.offsets import Place
 from consumer.stats import Stats
+from stream.kafka import LATEST
 
 _log = logging.getLogger(__name__)
 
@@ -23,7 +24,6 @@ _EVERY_S: Final = 1.0
 _ANSWERS: Final = (KafkaError._UNKNOWN_TOPIC, KafkaError._UNKNOWN_PARTITION)
 _ANSWER_S: Final = 1.5
 _FRESH_S: Final = 3.5
-_LATEST: Final[OffsetSpec] = OffsetSpec.latest()  # type: ignore[no-untyped-call]  # the client's own gap
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,7 +128,7 @@ class HealthMonitor:
         if not positions:
             self._admin.list_topics(timeout=_ANSWER_S)
             return 0
-        asked = {TopicPartition(topic, partition): _LATEST for topic, partition in positions}
+        asked = {TopicPartition(topic, partition): LATEST for topic, partition in positions}
         futures = self._admin.list_offsets(asked, request_timeout=_ANSWER_S)
         ends = {(tp.topic, tp.partition): future.result(_ANSWER_S + 1).offset for tp, future in futures.items()}
         if any(end < 0 for end in ends.values()):  # what the client gives when a broker does not answer

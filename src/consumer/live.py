@@ -1,11 +1,13 @@
 """The live hub: the newest annotated picture of each stream, made once and handed to every viewer.
 
-A slot holds one ready-made part. A viewer takes the newest when it can, so a slow one skips frames and holds up
-nobody, and memory does not grow with viewers.
+A slot holds one frame, whose picture is made when the first viewer wants it, by that viewer's thread: nothing is
+drawn or encoded for nobody. A viewer takes the newest when it can, so a slow one skips frames and holds up nobody,
+and memory does not grow with viewers.
 """
 
 from __future__ import annotations
 
+import logging
 import threading
 import time
 from collections import deque
@@ -16,8 +18,11 @@ from typing import Final
 
 from errors import FramewatchError
 
+_log = logging.getLogger(__name__)
+
 BOUNDARY: Final = "framewatch"
 OPENING: Final = f"--{BOUNDARY}\r\n".encode()
+_CLOSING: Final = b"\r\n" + OPENING
 
 _MAX_STREAMS: Final = 256
 _ALIVE_S: Final = 5.0
@@ -28,28 +33,68 @@ class TooManyViewers(FramewatchError):
     """Every place for a viewer is taken."""
 
 
-@dataclass(frozen=True, slots=True)
 class LiveFrame:
-    """The newest picture of a stream.
+    """The newest frame of a stream; its picture is made at most once, when first asked for.
 
     Attributes:
         sequence: grows with every frame published, over all streams.
         stream: name of the stream.
         number: of the frame in its run.
         time_us: capture time, microseconds since 1970 UTC.
-        labels: what was seen.
-        jpeg: the annotated picture.
-        part: the picture as a part of a multipart/x-mixed-replace answer, closed by the next boundary: a browser
-            paints a part only once it has seen that.
+        labels: what is seen.
     """
 
-    sequence: int
-    stream: str
-    number: int
-    time_us: int
-    labels: tuple[str, ...]
-    jpeg: bytes
-    part: bytes
+    __slots__ = ("_head_size", "_lock", "_part", "_render", "labels", "number", "sequence", "stream", "time_us")
+
+    def __init__(
+        self,
+        sequence: int,
+        stream: str,
+        number: int,
+        time_us: int,
+        labels: tuple[str, ...],
+        render: Callable[[], bytes],
+    ) -> None:
+        self.sequence = sequence
+        self.stream = stream
+        self.number = number
+        self.time_us = time_us
+        self.labels = labels
+        self._lock = threading.Lock()  # whoever asks meanwhile waits for the one who makes it
+        self._render: Callable[[], bytes] | None = render
+        self._part = b""
+        self._head_size = 0
+
+    @property
+    def jpeg(self) -> bytes | None:
+        """The annotated picture, or None when it could not be made."""
+        part = self.part
+        return part[self._head_size : -len(_CLOSING)] if part else None
+
+    @property
+    def part(self) -> bytes | None:
+        """The picture as a part of a multipart/x-mixed-replace answer, or None when it could not be made.
+
+        It is closed by the next boundary: a browser paints a part only once it has seen that.
+        """
+        with self._lock:
+            if self._render is not None:
+                try:
+                    self._make_part(self._render())
+                except Exception as error:  # whatever it is, viewers go on with the next frame
+                    _log.error(
+                        "%s #%d cannot be drawn: %s: %s", self.stream, self.number, type(error).__name__, error
+                    )
+                self._render = None  # and with it what it was made of
+            return self._part or None
+
+    def _make_part(self, jpeg: bytes) -> None:
+        head = (
+            f"Content-Type: image/jpeg\r\nContent-Length: {len(jpeg)}\r\n"
+            f"X-Timestamp: {self.time_us / 1e6:.6f}\r\nX-Frame: {self.number}\r\n\r\n"
+        ).encode()
+        self._head_size = len(head)
+        self._part = head + jpeg + _CLOSING
 
 
 @dataclass(slots=True)
@@ -79,7 +124,7 @@ class StreamStatus:
         time_us: capture time of that frame, microseconds since 1970 UTC.
         age_s: seconds from that capture until now.
         frames_per_second: published over the last three seconds.
-        labels: what was seen in that frame.
+        labels: what is seen, steadied over time as on the picture.
     """
 
     stream: str
@@ -115,25 +160,22 @@ class LiveHub:
         self._lock = threading.Lock()
         self._changed = threading.Condition(self._lock)
 
-    def publish(self, stream: str, number: int, time_us: int, labels: tuple[str, ...], jpeg: bytes) -> None:
-        """Show this picture from now on.
+    def publish(
+        self, stream: str, number: int, time_us: int, labels: tuple[str, ...], render: Callable[[], bytes]
+    ) -> None:
+        """Show this frame from now on.
 
         Args:
             stream: name of the stream.
             number: of the frame in its run.
             time_us: capture time, microseconds since 1970 UTC.
-            labels: what was seen.
-            jpeg: the annotated picture.
+            labels: what is seen.
+            render: makes the annotated picture as a JPEG file; called at most once, by a viewer's thread.
         """
-        head = (
-            f"Content-Type: image/jpeg\r\nContent-Length: {len(jpeg)}\r\n"
-            f"X-Timestamp: {time_us / 1e6:.6f}\r\nX-Frame: {number}\r\n\r\n"
-        )
-        part = head.encode() + jpeg + b"\r\n" + OPENING
         now_s = self._clock()
         with self._lock:
             self._sequence += 1
-            frame = LiveFrame(self._sequence, stream, number, time_us, labels, jpeg, part)
+            frame = LiveFrame(self._sequence, stream, number, time_us, labels, render)
             slot = self._slots.pop(stream, None) or _Slot(frame, threading.Condition(self._lock))
             slot.put(frame, now_s)
             self._slots[stream] = slot  # last in the dict: the most recently published

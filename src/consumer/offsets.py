@@ -21,15 +21,14 @@ class Offsets:
     confluent-kafka 2.16: they wait for ever in an endless loop of polls). The steps on other threads leave word here.
     """
 
-    def __init__(self, consumer: Consumer, from_beginning: bool, finish: Callable[[], None]) -> None:
+    def __init__(self, from_beginning: bool, finish: Callable[[], None]) -> None:
         """Make the book.
 
         Args:
-            consumer: subscribed by ``subscribe``.
             from_beginning: read each partition from its start whatever the group has committed.
             finish: called before partitions are given back: whoever gets them starts where we committed.
         """
-        self._consumer = consumer
+        self._consumer: Consumer | None = None
         self._from_beginning = from_beginning
         self._finish = finish
         self._begun: set[int] = set()
@@ -37,9 +36,12 @@ class Offsets:
         self._positions: dict[Place, int] = {}
         self._done: dict[Place, int] = {}
 
-    def subscribe(self, topic: str) -> None:
-        """Take part in the group's share of the topic."""
-        self._consumer.subscribe([topic], on_assign=self._assigned, on_revoke=self._revoked, on_lost=self._lost)
+    def subscribe(self, consumer: Consumer, topic: str) -> None:
+        """Take part in the group's share of the topic; what was noted with another consumer is forgotten."""
+        with self._lock:
+            self._consumer = consumer
+            self._positions, self._done = {}, {}
+        consumer.subscribe([topic], on_assign=self._assigned, on_revoke=self._revoked, on_lost=self._lost)
 
     def shown(self, place: Place, offset: int) -> None:
         """The record at the offset has been shown."""
@@ -63,7 +65,7 @@ class Offsets:
         """
         with self._lock:
             done, self._done = self._done, {}
-        if not done:
+        if not done or self._consumer is None:
             return
         try:
             self._consumer.store_offsets(

@@ -8,10 +8,10 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, Final
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, Producer, TopicPartition
-from confluent_kafka.admin import AdminClient, NewTopic
+from confluent_kafka.admin import AdminClient, NewTopic, OffsetSpec
 
 from errors import BrokerUnavailable, SettingError
 from stream.message import MAX_RECORD_BYTES
@@ -21,7 +21,11 @@ _log = logging.getLogger(__name__)
 Options = Mapping[str, str]
 ErrorCallback = Callable[[KafkaError], None]
 
-_SAY_AGAIN_S = 60.0
+LATEST: Final[OffsetSpec] = OffsetSpec.latest()  # type: ignore[no-untyped-call]  # the client's own gap
+
+_SAY_AGAIN_S: Final = 60.0
+_LEADERS_S: Final = 15.0
+_LEADER_S: Final = 3.0
 
 
 def producer_config(bootstrap: str, options: Options, on_error: ErrorCallback) -> dict[str, Any]:
@@ -96,10 +100,10 @@ def _common(bootstrap: str, on_error: ErrorCallback) -> dict[str, Any]:
     }
 
 
-def broker_answers(bootstrap: str, timeout_s: float = 1.0, options: Options | None = None) -> bool:
+def broker_answers(bootstrap: str, timeout_s: float = 1.0) -> bool:
     """Whether a broker answers a metadata request within the time."""
     try:
-        AdminClient(admin_config(bootstrap, options or {})).list_topics(timeout=timeout_s)
+        make_admin(bootstrap, {}).list_topics(timeout=timeout_s)
     except KafkaException:
         return False
     return True
@@ -134,10 +138,10 @@ def wait_for_broker(
 
 
 def ensure_topic(bootstrap: str, topic: str, partitions: int, replication: int, options: Options) -> None:
-    """Make the topic unless it exists.
+    """Make the topic unless it exists, and return when it can be used: when each partition's leader answers.
 
     Raises:
-        BrokerUnavailable: the broker did not do it.
+        BrokerUnavailable: the broker did not do it, or leaders of a new topic do not answer.
     """
     admin = make_admin(bootstrap, options)
     new = NewTopic(
@@ -147,12 +151,37 @@ def ensure_topic(bootstrap: str, topic: str, partitions: int, replication: int, 
         config={"max.message.bytes": str(MAX_RECORD_BYTES)},
     )
     try:
-        if topic in admin.list_topics(timeout=10).topics:
-            return
-        admin.create_topics([new], request_timeout=15)[topic].result(20)
+        exists = topic in admin.list_topics(timeout=10).topics
+        if not exists:
+            admin.create_topics([new], request_timeout=15)[topic].result(20)
     except KafkaException as error:
         if error.args[0].code() != KafkaError.TOPIC_ALREADY_EXISTS:
             raise BrokerUnavailable(f"topic {topic!r} could not be made: {error.args[0].str()}") from None
+    if silent := _without_leader(admin, topic, _LEADERS_S):
+        said = f"topic {topic!r}: no leader answers for partitions {silent} after {_LEADERS_S:g} s"
+        if not exists:
+            raise BrokerUnavailable(f"{said}: see the broker's log")
+        _log.warning("%s; going on with the others", said)  # a broker of several is away, and comes back
+
+
+def _without_leader(admin: AdminClient, topic: str, timeout_s: float) -> list[int]:
+    """Wait until the leader of each partition answers; partitions where it does not within the time.
+
+    Leaders are asked for an offset: the metadata names them a moment before they know that they are.
+    """
+    deadline = time.monotonic() + timeout_s
+    while True:
+        silent = [0]  # of a topic whose partitions nobody knows yet
+        try:
+            if known := sorted(admin.list_topics(topic, timeout=_LEADER_S).topics[topic].partitions):
+                asked = {TopicPartition(topic, partition): LATEST for partition in known}
+                answers = admin.list_offsets(asked, request_timeout=_LEADER_S)
+                silent = [tp.partition for tp, answer in answers.items() if answer.exception(_LEADER_S + 1)]
+        except (KafkaException, TimeoutError) as error:
+            _log.debug("topic %s: %s", topic, error)
+        if not silent or time.monotonic() >= deadline:
+            return silent
+        time.sleep(0.05)
 
 
 def make_producer(bootstrap: str, options: Options) -> Producer:

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from errors import BadBundle
+from training.precision import computing_in
 from training.quiet import quiet
 from training.recipes import Recipe
 from vision.bundle import (
@@ -40,12 +41,8 @@ def served_form(trained: keras.Model, recipe: Recipe, spec: InputSpec, classes: 
         spec: of its pictures.
         classes: how many.
     """
-    policy = keras.mixed_precision.dtype_policy()
-    keras.mixed_precision.set_dtype_policy("float32")
-    try:
+    with computing_in("float32"):
         served = recipe.build(spec, classes, False)
-    finally:
-        keras.mixed_precision.set_dtype_policy(policy)
     served.set_weights(trained.get_weights())
     return served
 

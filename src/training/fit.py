@@ -88,15 +88,19 @@ def _fit_phase(
         metrics=["accuracy"],
     )
     progress = Progress(phase.name, phase.epochs, watcher, state.best, state.done)
-    model.fit(
-        training_batches(train, classes, recipe.batch_size, recipe.augmentation, seed, lambda: progress.epoch),
-        validation_data=plain_batches(data.parts[VALIDATION], classes, recipe.batch_size),
-        epochs=phase.epochs,
-        class_weight=class_weights(train, classes) if recipe.balance else None,
-        callbacks=_callbacks(recipe, phase, state, progress),
-        shuffle=False,
-        verbose=0,
-    )
+    log = keras.callbacks.CSVLogger(str(state.folder / HISTORY), append=True)
+    try:
+        model.fit(
+            training_batches(train, classes, recipe.batch_size, recipe.augmentation, seed, lambda: progress.epoch),
+            validation_data=plain_batches(data.parts[VALIDATION], classes, recipe.batch_size),
+            epochs=phase.epochs,
+            class_weight=class_weights(train, classes) if recipe.balance else None,
+            callbacks=_callbacks(recipe, phase, state, progress, log),
+            shuffle=False,
+            verbose=0,
+        )
+    finally:
+        log.on_train_end()  # Keras leaves its file open when something goes wrong
 
 
 def _optimizer(recipe: Recipe, phase: Phase, steps: int) -> keras.optimizers.Optimizer:
@@ -114,7 +118,9 @@ def _optimizer(recipe: Recipe, phase: Phase, steps: int) -> keras.optimizers.Opt
     return keras.optimizers.Adam(rate)
 
 
-def _callbacks(recipe: Recipe, phase: Phase, state: PhaseState, progress: Progress) -> list[keras.callbacks.Callback]:
+def _callbacks(
+    recipe: Recipe, phase: Phase, state: PhaseState, progress: Progress, log: keras.callbacks.CSVLogger
+) -> list[keras.callbacks.Callback]:
     """In the order they are asked: the first may end it, the last makes the epoch count."""
     best = keras.callbacks.ModelCheckpoint(
         str(state.folder / BEST),
@@ -135,7 +141,7 @@ def _callbacks(recipe: Recipe, phase: Phase, state: PhaseState, progress: Progre
         progress,
         *counting,
         best,
-        keras.callbacks.CSVLogger(str(state.folder / HISTORY), append=True),
+        log,
         Backup(state.folder, state.backup),
         Remembering(state.rows, counting, phase.learning_rate if lowers else None),
     ]

@@ -40,8 +40,8 @@ def mobilenet(spec: InputSpec, classes: int, training: bool) -> keras.Model:
 def mobilenet_lstm(spec: InputSpec, classes: int, training: bool) -> keras.Model:
     """MobileNetV2 on each frame, an LSTM over the frames and two dense layers (project D).
 
-    The frames go through the backbone as one batch, which gives what Keras's ``TimeDistributed`` gives, whose exported
-    form runs through the backbone once for each frame. Unrolled, the LSTM can be exported.
+    The frames go through the backbone as one batch. That gives what Keras's ``TimeDistributed`` gives, whose exported
+    form holds the way through the backbone once for each frame. Unrolled, the LSTM can be exported.
 
     Args:
         spec: of its pictures, with the number of frames.

@@ -18,12 +18,13 @@ def emotion(spec: InputSpec, classes: int, training: bool) -> keras.Model:
     """Ours: a small VGG for faces of about 48x48 pixels, 0.7 million parameters.
 
     The first convolution halves the sides at once: on a CPU the large early layers would cost the most and give the
-    least. Made for serving, it looks at the picture and its mirror image and gives the mean of both answers.
+    least. Made for serving, it looks at the picture, a little closer, and at the mirror images of both, and gives the
+    mean of the four answers.
 
     Args:
         spec: of its pictures.
         classes: how many.
-        training: with the quicker normalization, and without the mirror image.
+        training: with the quicker normalization, and only one look.
     """
     normalization = _normalization(training)
 
@@ -46,9 +47,11 @@ def emotion(spec: InputSpec, classes: int, training: bool) -> keras.Model:
     single = keras.Model(pictures, shares(x, classes), name="emotion")
     if training:
         return single
-    both = keras.Input(spec.shape)
-    mirrored = keras.ops.flip(both, axis=2)
-    return keras.Model(both, layers.Average()([single(both), single(mirrored)]), name="emotion_mirrored")
+    whole = keras.Input(spec.shape)
+    cropped = layers.Cropping2D(max(1, spec.height // 48))(whole)
+    closer = keras.ops.image.resize(cropped, (spec.height, spec.width))  # the layer for it would turn dropout on
+    views = [view for seen in (whole, closer) for view in (seen, keras.ops.flip(seen, axis=2))]
+    return keras.Model(whole, layers.Average()([single(view) for view in views]), name="emotion_of_four_views")
 
 
 def cnn(spec: InputSpec, classes: int, training: bool) -> keras.Model:

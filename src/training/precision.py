@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Final, Literal
 
+import keras
 import tensorflow as tf
 
 Precision = Literal["auto", "float32", "bfloat16"]
@@ -29,6 +32,17 @@ def choose_policy(precision: Precision, quick_in_bfloat16: bool) -> str:
             return "mixed_bfloat16"
         return "mixed_float16" if capability >= _FLOAT16_FROM else "float32"
     return "mixed_bfloat16" if quick_in_bfloat16 and _cpu_flags() & _CPU_FLAGS else "float32"
+
+
+@contextmanager
+def computing_in(policy: str) -> Iterator[None]:
+    """Layers made inside have that dtype policy."""
+    before = keras.mixed_precision.dtype_policy()
+    keras.mixed_precision.set_dtype_policy(policy)
+    try:
+        yield
+    finally:
+        keras.mixed_precision.set_dtype_policy(before)
 
 
 def device_name() -> str:

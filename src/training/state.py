@@ -87,6 +87,11 @@ def open_state(folder: Path) -> PhaseState:
         raise DataError(f"{folder}: {error.strerror}") from None
 
 
+def has_begun(folder: Path) -> bool:
+    """Whether an epoch of the phase is done."""
+    return folder.is_dir() and any(_numbers(folder, _BACKUP))
+
+
 def keep_only(folder: Path, epoch: int) -> None:
     """Remove what the backup of this epoch makes useless: older backups, and weights that are no longer the best."""
     for older in _numbers(folder, _BACKUP):

@@ -15,14 +15,14 @@ from objects import Access, is_bucket
 from training.batches import augmented_samples
 from training.callbacks import Watcher
 from training.card import Story, settings_of
-from training.data import TRAIN, VALIDATION, LabelledData, load_data
+from training.data import TRAIN, VALIDATION, LabelledData, Part, load_data
 from training.export import check_export, export_bundle, served_form
 from training.fit import best_weights, fit
 from training.outputs import training_outputs
-from training.precision import Precision, choose_policy, device_name
+from training.precision import Precision, choose_policy, computing_in, device_name
 from training.recipes import Phase, Recipe, phases_of
-from training.state import HISTORY, PhaseState, write_history
-from training.weights import NONE, load_start
+from training.state import HISTORY, PhaseState, has_begun, write_history
+from training.weights import NONE, check_start, load_start
 from training.work import check_out, check_same, emptied, publish, working_folder
 from vision.bundle import Bundle, Manifest, load_bundle
 from vision.runtime import choose_runtime, load_runtime
@@ -105,6 +105,9 @@ def train(plan: Plan, access: Access, watcher: Watcher, fresh: bool = False, for
     check_out(plan.out, force)
     spec, recipe = plan.recipe.input, plan.recipe
     with working_folder(plan.out, plan.settings(), fresh) as folder:
+        phases = phases_of(recipe, plan.weights != NONE)
+        if not has_begun(folder / phases[0].name):
+            check_start(plan.weights, plan.architecture, recipe.backbone != "none")  # before all pictures are read
         data = load_data(
             plan.source, spec, folder, plan.seed, access, lambda done, total: watcher.step("reading", done, total)
         )
@@ -112,12 +115,11 @@ def train(plan: Plan, access: Access, watcher: Watcher, fresh: bool = False, for
         for note in data.notes:
             watcher.say(note)
         watcher.say(_what_is_learned(plan, data))
-        keras.mixed_precision.set_dtype_policy(plan.policy)
-        build = partial(recipe.build, spec, len(data.labels), True)
-        start = partial(load_start, weights=plan.weights, architecture=plan.architecture)
-        phases = phases_of(recipe, plan.weights != NONE)
-        over = fit(build, start, data, recipe, phases, folder, plan.seed, watcher)
-        model = build()
+        with computing_in(plan.policy):
+            build = partial(recipe.build, spec, len(data.labels), True)
+            start = partial(load_start, weights=plan.weights, architecture=plan.architecture)
+            over = fit(build, start, data, recipe, phases, folder, plan.seed, watcher)
+            model = build()
         model.load_weights(best_weights(over))
         watcher.say("exporting and measuring the weights with the best validation accuracy")
         make_bundle(plan, model, data, over, folder)
@@ -175,11 +177,13 @@ def _story(plan: Plan, parameters: int, seconds: float) -> Story:
 
 def _fingerprint(data: LabelledData) -> dict[str, object]:
     """By which one knows whether data are still those a training began with."""
-    samples = {
-        name: f"{len(part)} samples, {zlib.crc32('/'.join(part.names).encode(), zlib.crc32(part.targets.tobytes())):08x}"
-        for name, part in data.parts.items()
-    }
-    return {"labels of the data": list(data.labels), **{f"{name} of the data": of for name, of in samples.items()}}
+
+    def described(part: Part) -> str:
+        checksum = zlib.crc32("/".join(part.names).encode(), zlib.crc32(part.targets.tobytes()))
+        return f"{len(part)} samples, {checksum:08x}"
+
+    parts = {f"{name} part of the data": described(part) for name, part in data.parts.items()}
+    return {"labels of the data": list(data.labels), **parts}
 
 
 def _what_is_learned(plan: Plan, data: LabelledData) -> str:

@@ -7,7 +7,7 @@ import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import keras
 
@@ -18,7 +18,34 @@ from vision.bundle import KERAS_FILE, load_bundle
 IMAGENET: Final = "imagenet"
 NONE: Final = "none"
 
+_HDF5: Final = (".h5", ".hdf5")
 _SILENCE_S: Final = 20.0
+
+
+def check_start(weights: str, architecture: str, has_backbone: bool) -> None:
+    """Know that weights to start from are there, or get them, before anything else takes an hour.
+
+    Args:
+        weights: as ``load_start`` takes them.
+        architecture: of the model they are for.
+        has_backbone: whether it stands on MobileNetV2.
+
+    Raises:
+        SettingError: they cannot be had, or are not for this model.
+    """
+    if weights == NONE:
+        return
+    path = Path(weights)
+    if not has_backbone and (weights == IMAGENET or path.suffix in _HDF5):
+        raise _wrong(weights, f"{architecture} does not stand on MobileNetV2: none, or a bundle of this architecture")
+    if weights == IMAGENET:
+        _imagenet()
+    elif not path.exists():
+        raise _wrong(weights, "there is no such file or folder: imagenet, none, a file, or a bundle's folder")
+    elif path.is_dir():
+        _check_bundle(path, architecture)
+    elif path.suffix not in _HDF5:
+        raise _wrong(weights, "expected a bundle's folder, or an .h5 file of MobileNetV2's weights without its top")
 
 
 def load_start(model: keras.Model, weights: str, architecture: str) -> None:
@@ -26,8 +53,8 @@ def load_start(model: keras.Model, weights: str, architecture: str) -> None:
 
     Args:
         model: made for training, not compiled.
-        weights: ``none``, ``imagenet``, a file of MobileNetV2's weights (``.h5``, which holds numbers only when it is
-            read so), or a bundle of the same architecture.
+        weights: ``none``, ``imagenet``, a file of MobileNetV2's weights without its top (``.h5``, of which only
+            numbers are read), or a bundle of the same architecture.
         architecture: of the model.
 
     Raises:
@@ -36,30 +63,23 @@ def load_start(model: keras.Model, weights: str, architecture: str) -> None:
     if weights == NONE:
         return
     if weights == IMAGENET:
-        _backbone(model, weights).set_weights(_imagenet())
-        return
-    path = Path(weights)
-    if path.is_dir():
-        _from_bundle(model, path, architecture)
-    elif path.suffix in {".h5", ".hdf5"}:
-        _from_file(_backbone(model, weights), path)
-    elif path.exists():
-        raise _wrong(weights, "expected a bundle's folder, or an .h5 file of MobileNetV2's weights")
+        model.get_layer(BACKBONE).set_weights(_imagenet())
+    elif Path(weights).is_dir():
+        _check_bundle(Path(weights), architecture)
+        _from_bundle(model, Path(weights))
     else:
-        raise _wrong(weights, "there is no such file or folder")
+        _from_file(model.get_layer(BACKBONE), Path(weights))
 
 
-def _imagenet() -> list[object]:
+def _imagenet() -> list[Any]:
     """MobileNetV2's weights as Keras publishes them, downloaded once."""
     try:
         with _silence_ends_after(_SILENCE_S):
-            published = keras.applications.MobileNetV2(
-                input_shape=(224, 224, 3), include_top=False, weights="imagenet"
-            )
+            published = keras.applications.MobileNetV2((224, 224, 3), include_top=False, weights=IMAGENET)
     except Exception as error:  # Keras raises a bare Exception where a download fails
-        reason = " ".join(str(error).split())[-200:]
+        reason = " ".join(str(error).split())[-160:]
         raise SettingError(
-            f"--weights: ImageNet's weights cannot be downloaded here ({reason}): say --weights none to start from "
+            f"--weights imagenet: they cannot be downloaded here ({reason}): say --weights none to start from "
             "nothing, or name a file of MobileNetV2's weights without its top"
         ) from None
     return list(published.get_weights())
@@ -76,38 +96,33 @@ def _silence_ends_after(seconds: float) -> Iterator[None]:
         socket.setdefaulttimeout(before)
 
 
-def _backbone(model: keras.Model, weights: str) -> keras.Model:
-    try:
-        return model.get_layer(BACKBONE)
-    except ValueError:
-        raise _wrong(
-            weights, f"{model.name} does not stand on MobileNetV2: none, or a bundle of this architecture"
-        ) from None
-
-
 def _from_file(backbone: keras.Model, path: Path) -> None:
     try:
         backbone.load_weights(path)
     except (ValueError, OSError, KeyError) as error:
-        reason = " ".join(str(error).split())[:200]
+        reason = " ".join(str(error).split())[:160]
         raise _wrong(str(path), f"not the weights of a MobileNetV2 without its top ({reason})") from None
 
 
-def _from_bundle(model: keras.Model, folder: Path, architecture: str) -> None:
-    """All weights of the same shape; those of the last layer stay as they are where the classes are others."""
+def _check_bundle(folder: Path, architecture: str) -> None:
     try:
         bundle = load_bundle(folder)
-        trained = keras.saving.load_model(folder / KERAS_FILE, compile=False, safe_mode=True)
     except BadBundle as error:
         raise SettingError(f"--weights: {error}") from None
-    except (ValueError, TypeError, OSError, zipfile.BadZipFile) as error:
-        raise _wrong(str(folder), f"Keras cannot load it: {str(error).splitlines()[0]}") from None
     if bundle.manifest.architecture != architecture:
         raise _wrong(str(folder), f"it holds a {bundle.manifest.architecture}, not a {architecture}")
+
+
+def _from_bundle(model: keras.Model, folder: Path) -> None:
+    """All weights of the same shape; those of the last layer stay as they are where the classes are others."""
+    try:
+        trained = keras.saving.load_model(folder / KERAS_FILE, compile=False, safe_mode=True)
+    except (ValueError, TypeError, OSError, zipfile.BadZipFile) as error:
+        raise _wrong(str(folder), f"Keras cannot load it: {str(error).splitlines()[0]}") from None
     ours, theirs = model.get_weights(), trained.get_weights()
     last = len(ours) - len(model.layers[-1].weights)
     if [w.shape for w in ours[:last]] != [w.shape for w in theirs[:last]]:
-        raise _wrong(str(folder), "its layers are of other sizes: give the --size and --sequence it was trained with")
+        raise _wrong(str(folder), "its layers are of other sizes: say the --size it was trained with")
     same = [w.shape for w in ours] == [w.shape for w in theirs]
     model.set_weights(theirs if same else [*theirs[:last], *ours[last:]])
 

@@ -1,0 +1,155 @@
+"""Records out of Kafka, one after another; and a new client where the old one has failed for good.
+
+A worker with a fixed instance name that was out of reach for longer than its session may be locked out: the group
+takes its own return for somebody else's. The client then calls itself failed and gives nothing more, although
+nothing is wrong. So it is replaced, and reading goes on after what was committed last.
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+import threading
+import time
+from collections.abc import Callable
+from typing import Final
+
+from confluent_kafka import Consumer, KafkaError, Message, TopicPartition
+
+from consumer.examine import Received
+from consumer.offsets import Offsets
+from errors import BrokerUnavailable
+from stream.message import Record
+
+_log = logging.getLogger(__name__)
+
+_POLL_S: Final = 0.1
+_PATIENCE_S: Final = 2.0
+_PAUSED_S: Final = 0.5
+_LEAVE_S: Final = 5.0
+_LASTS_S: Final = 60.0  # a new client that fails sooner is not replaced: somebody else has its name
+
+
+class Intake:
+    """The consumer of a worker. For one thread; ``offsets`` may be told by any."""
+
+    def __init__(
+        self,
+        make_consumer: Callable[[], Consumer],
+        topic: str,
+        from_beginning: bool,
+        finish: Callable[[], None],
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """Make the consumer; it joins its group at the first ``next``.
+
+        Args:
+            make_consumer: called now, and again when the client has failed for good.
+            topic: to read.
+            from_beginning: read the topic from its start whatever the group has committed.
+            finish: called before partitions are given back, to have all stored that was received.
+            clock: seconds that never jump.
+        """
+        self._make_consumer = make_consumer
+        self._topic = topic
+        self._finish = finish
+        self._clock = clock
+        self.offsets = Offsets(from_beginning, finish)
+        self._consumer = self._make_consumer()
+        self._subscribed = False
+        self._replaced_s = -math.inf
+        self._topic_missing = False  # said once, not at each look
+
+    def next(self, has_room: Callable[[float], bool], ended: Callable[[], bool]) -> Received | None:
+        """The next record, or None when none came for a moment, or no room became free before the end.
+
+        Args:
+            has_room: whether one more record may be taken in, waiting so many seconds for it.
+            ended: whether to give up waiting.
+
+        Raises:
+            BrokerUnavailable: the client failed for good, and a new one would too.
+        """
+        if not self._subscribed:
+            self._subscribed = True
+            self.offsets.subscribe(self._consumer, self._topic)
+        self.offsets.allow_commit()
+        if not has_room(_PATIENCE_S) and not self._wait_paused(has_room, ended):
+            return None
+        message = self._consumer.poll(_POLL_S)
+        if message is None:
+            return None
+        if (error := message.error()) is not None:
+            self._check(error)
+            return None
+        self._topic_missing = False
+        return _received(message)
+
+    def leave(self) -> None:
+        """Commit and leave the group. The client may wait for a broker that is away: longer than we can."""
+        self.offsets.allow_commit()
+        closing = threading.Thread(target=self._consumer.close, name="leave", daemon=True)
+        closing.start()
+        closing.join(_LEAVE_S)
+        if closing.is_alive():
+            _log.warning("no answer from Kafka: the last offsets may not be committed, their frames come again")
+
+    def _wait_paused(self, has_room: Callable[[float], bool], ended: Callable[[], bool]) -> bool:
+        """Keep polling with all paused until there is room, so that Kafka does not take the worker for dead."""
+        self._consumer.pause(self._consumer.assignment())
+        room = False
+        while not (room or ended()):
+            self.offsets.allow_commit()
+            # Only callbacks are served; what a rebalance adds meanwhile is not paused and must not be lost.
+            if (message := self._consumer.poll(0)) is not None:
+                if (error := message.error()) is not None:
+                    self._check(error)
+                else:
+                    back = _received(message)
+                    self._consumer.seek(TopicPartition(back.topic, back.partition, back.offset))
+                self._consumer.pause(self._consumer.assignment())
+            room = has_room(_PAUSED_S)
+        if assigned := self._consumer.assignment():
+            self._consumer.resume(assigned)
+        return room
+
+    def _check(self, error: KafkaError) -> None:
+        if error.fatal() or error.code() == KafkaError._FATAL:
+            self._replace_client(error)
+        elif error.code() == KafkaError.UNKNOWN_TOPIC_OR_PART:
+            if not self._topic_missing:
+                _log.info("topic %s is not there (yet): waiting for it", self._topic)
+            self._topic_missing = True
+        elif error.code() != KafkaError._PARTITION_EOF:
+            _log.warning("Kafka: %s", error.str())
+
+    def _replace_client(self, error: KafkaError) -> None:
+        if self._clock() - self._replaced_s < _LASTS_S:
+            raise BrokerUnavailable(
+                f"the Kafka client failed for good: {error.str()}; "
+                "does another worker of the group have the same --instance name?"
+            )
+        _log.warning("the Kafka client failed and is replaced; some frames come again: %s", error.str())
+        self._finish()
+        self.leave()
+        self._consumer = self._make_consumer()
+        self._subscribed = False
+        self._replaced_s = self._clock()
+
+
+def _received(message: Message) -> Received:
+    topic, partition, offset = message.topic(), message.partition(), message.offset()
+    assert topic is not None and partition is not None and offset is not None  # a message has a place
+    _, timestamp_ms = message.timestamp()
+    record = Record(_bytes(message.key()), _bytes(message.value()), _headers(message), timestamp_ms)
+    return Received(topic, partition, offset, record)
+
+
+def _bytes(raw: str | bytes | None) -> bytes | None:
+    return raw.encode() if isinstance(raw, str) else raw
+
+
+def _headers(message: Message) -> list[tuple[str, bytes | None]]:
+    headers = message.headers() or []
+    pairs = headers.items() if isinstance(headers, dict) else headers
+    return [(name, _bytes(value)) for name, value in pairs]

@@ -1,0 +1,340 @@
+"""framewatch train, from pictures to a bundle: it learns, can be killed at any moment, and says what is wrong."""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import cv2
+import keras
+import numpy as np
+import pytest
+from pymongo.database import Database
+
+from cli import main
+from conftest import REPOSITORY, Command, wait_for
+from errors import DataError
+from objects import Access
+from ports import choose_port
+from storage.events import Document, from_document
+from training.callbacks import EpochReport
+from training.data import load_data
+from training.fit import best_weights, fit
+from training.mobile import BACKBONE
+from training.recipes import RECIPES, phases_of
+from training.train import Plan, train
+from training.weights import load_start
+from training.work import partial_folder
+from vision.bundle import Manifest, load_bundle
+from vision.inputs import InputSpec
+from vision.runtime import load_runtime
+
+pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation doesn't accept a copy:DeprecationWarning")
+
+SHAPES = ("round", "square")
+TINY = InputSpec(height=32, width=32)
+
+
+def draw(folder: Path, each: int, seed: int = 0) -> Path:
+    """A folder for each class: bright shapes anywhere on dark ground."""
+    random = np.random.default_rng(seed)
+    for shape in SHAPES:
+        (folder / shape).mkdir(parents=True)
+        for number in range(each):
+            picture = random.integers(0, 60, (96, 96, 3), np.uint8)
+            x, y, half = (int(random.integers(*between)) for between in ((30, 66), (30, 66), (18, 28)))
+            colour = tuple(int(part) for part in random.integers(150, 256, 3))
+            if shape == "round":
+                cv2.circle(picture, (x, y), half, colour, -1)
+            else:
+                cv2.rectangle(picture, (x - half, y - half), (x + half, y + half), colour, -1)
+            cv2.imwrite(str(folder / shape / f"{number}.png"), picture)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def shapes(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return draw(tmp_path_factory.mktemp("data") / "shapes", 120)
+
+
+@pytest.fixture(scope="module")
+def few(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return draw(tmp_path_factory.mktemp("data") / "few", 20)
+
+
+class Heard:
+    """What a training said."""
+
+    def __init__(self) -> None:
+        self.lines: list[str] = []
+        self.epochs: list[EpochReport] = []
+
+    def say(self, text: str) -> None:
+        self.lines.append(text)
+
+    def step(self, what: str, step: int, steps: int) -> None:
+        assert 0 <= step <= steps, what
+
+    def epoch(self, report: EpochReport) -> None:
+        self.epochs.append(report)
+
+
+def plan_of(architecture: str, source: Path, out: Path, spec: InputSpec = TINY, **changes: object) -> Plan:
+    recipe = replace(RECIPES[architecture], input=spec, **changes)  # type: ignore[arg-type]
+    manifest = Manifest(name=out.name, architecture=architecture, input=spec, files={})
+    return Plan(architecture, recipe, str(source), out, manifest)
+
+
+@pytest.fixture(scope="module")
+def trained(shapes: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Heard]:
+    out, heard = tmp_path_factory.mktemp("models") / "shapes", Heard()
+    plan = plan_of("cnn", shapes, out, epochs=14, learning_rate=3e-3, batch_size=16)
+    train(plan, Access(), heard)
+    return out, heard
+
+
+def history(path: Path) -> list[dict[str, str]]:
+    with path.open(newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def test_a_small_network_really_learns(trained: tuple[Path, Heard]) -> None:
+    out, heard = trained
+    figures = json.loads((out / "metrics.json").read_text())
+    assert figures["accuracy"] > 0.9
+    assert figures["split"] == "validation"
+    rows = history(out / "history.csv")
+    assert [int(row["epoch"]) for row in rows] == list(range(len(rows)))
+    best = max(float(row["val_accuracy"]) for row in rows)
+    assert figures["accuracy"] == pytest.approx(best, abs=0.06), "the best epoch is served; it was counted in 16 bits"
+    assert [report.best for report in heard.epochs].count(True) >= 1
+
+
+def test_a_bundle_holds_everything_and_its_runtime_tells_new_pictures_apart(
+    trained: tuple[Path, Heard], tmp_path: Path
+) -> None:
+    bundle = load_bundle(trained[0])
+    assert bundle.labels == SHAPES
+    assert set(bundle.manifest.files) >= {
+        "model.keras", "model.xml", "model.bin", "model.tflite", "label_map.json", "card.md", "metrics.json",
+        "history.csv", "training_history.png", "confusion_matrix.png", "per_class_accuracy.png",
+        "classification_report.txt", "augmented_samples.png",
+    }  # fmt: skip
+    assert not partial_folder(bundle.folder).exists()
+    sheet = cv2.imread(str(bundle.folder / "augmented_samples.png"))
+    assert sheet is not None
+    assert min(sheet.shape[:2]) > 3 * 150
+    new = draw(tmp_path / "new", 30, seed=7)
+    spec, runtime = bundle.manifest.input, load_runtime(bundle)
+    for index, shape in enumerate(SHAPES):
+        pictures = [cv2.imread(str(path)) for path in (new / shape).iterdir()]
+        samples = np.stack([spec.prepared(np.asarray(picture, np.uint8)) for picture in pictures])
+        assert (runtime(samples).argmax(axis=1) == index).mean() > 0.8
+
+
+def test_a_training_can_start_from_a_bundle(trained: tuple[Path, Heard], shapes: Path, tmp_path: Path) -> None:
+    heard = Heard()
+    plan = replace(plan_of("cnn", shapes, tmp_path / "on", epochs=1, learning_rate=1e-6), weights=str(trained[0]))
+    data = load_data(str(shapes), TINY, tmp_path / "data")
+    build = lambda: plan.recipe.build(TINY, 2, True)  # noqa: E731
+    fit(build, lambda model: load_start(model, plan.weights, "cnn"), data, plan.recipe, phases_of(plan.recipe, True),
+        tmp_path, 1, heard)  # fmt: skip
+    assert heard.epochs[0].row["val_accuracy"] > 0.85
+
+
+class Trainer:
+    """``framewatch train``, as a person starts it."""
+
+    def __init__(self, *arguments: object, **environment: str) -> None:
+        self.process = subprocess.Popen(
+            [sys.executable, "-c", "from cli import main; main()", "train", *map(str, arguments)],
+            env={**os.environ, **environment},
+            cwd=REPOSITORY,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+
+    def ended(self) -> tuple[int, str, str]:
+        out, err = self.process.communicate(timeout=120)
+        return self.process.returncode, out, err
+
+
+@pytest.fixture
+def trainers() -> Iterator[list[Trainer]]:
+    running: list[Trainer] = []
+    yield running
+    for each in running:
+        each.process.kill()
+        each.process.communicate()
+
+
+def test_killed_and_started_again_a_training_goes_on(
+    trainers: list[Trainer], few: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "model"
+    phase = partial_folder(out) / "training"
+    command = ("cnn", "--data", few, "--out", out, "--size", 32, "--epochs", 20, "--batch-size", 8, "--patience", 99)
+
+    def begun(epochs: int, *more: object) -> Trainer:
+        trainer = Trainer(*command, *more)
+        trainers.append(trainer)
+        wait_for(lambda: any((phase / f"backup-{n:04}").exists() for n in range(epochs, 21)), "a backup")
+        return trainer
+
+    killed = begun(2)
+    killed.process.send_signal(signal.SIGKILL)
+    killed.ended()
+    after_kill = history(phase / "history.csv")
+    stopped = begun(len(after_kill) + 2)
+    stopped.process.send_signal(signal.SIGINT)
+    code, _, said = stopped.ended()
+    assert (code, said.strip().splitlines()[-1]) == (
+        130,
+        "stopped: the same command goes on where it was; --fresh begins anew",
+    )
+    assert "going on after epoch" in said
+    assert not out.exists()
+    kept = [row["loss"] for row in history(phase / "history.csv")]
+
+    assert run_main("train", *map(str, command), "--label-smoothing", "0.1") == 2
+    assert "--label-smoothing: the training that was begun has 0.0, now it is 0.1" in capfd.readouterr().err
+
+    assert run_main("train", *map(str, command)) == 0
+    rows = history(out / "history.csv")
+    assert [int(row["epoch"]) for row in rows] == list(range(20))
+    assert [float(row["loss"]) for row in rows][: len(kept)] == [float(loss) for loss in kept]
+    assert load_bundle(out).labels == SHAPES
+    assert not partial_folder(out).exists()
+
+
+def run_main(*arguments: str) -> int:
+    with pytest.raises(SystemExit) as ended:
+        main(arguments)
+    return int(ended.value.code or 0)
+
+
+def test_a_loss_that_is_no_number_ends_it_without_a_bundle(few: Path, tmp_path: Path) -> None:
+    plan = plan_of("cnn", few, tmp_path / "model", epochs=3, learning_rate=1e38)
+    with pytest.raises(DataError, match=r"the loss is nan in epoch \d.*lower --learning-rate"):
+        train(plan, Access(), Heard())
+    assert not plan.out.exists()
+    assert not (partial_folder(plan.out) / "bundle").exists()
+
+
+def test_a_frozen_backbone_stays_as_it_was_and_then_only_its_upper_layers_change(few: Path, tmp_path: Path) -> None:
+    keras.utils.set_random_seed(5)
+    recipe = replace(RECIPES["mobilenet"], input=TINY, epochs=2, batch_size=16)
+    before = recipe.build(TINY, 2, True).get_layer(BACKBONE)
+    before.save_weights(tmp_path / "mobilenet.weights.h5")
+    data = load_data(str(few), TINY, tmp_path / "data")
+    phases = phases_of(recipe, pretrained=True)
+    assert [phase.name for phase in phases] == ["warm-up", "fine-tuning"]
+    over = fit(
+        lambda: recipe.build(TINY, 2, True),
+        lambda model: load_start(model, str(tmp_path / "mobilenet.weights.h5"), "mobilenet"),
+        data, recipe, phases, tmp_path / "state", 1, Heard(),
+    )  # fmt: skip
+    assert best_weights(over).is_file()
+    for (phase, state), last_same in zip(over, ("Conv_1", "block_12_project"), strict=True):
+        model = recipe.build(TINY, 2, True)
+        model.load_weights(state.best_weights)
+        after = model.get_layer(BACKBONE)
+        changed = [
+            layer.name
+            for layer, old in zip(after.layers, before.layers, strict=True)
+            if any(not np.array_equal(a, b) for a, b in zip(layer.get_weights(), old.get_weights(), strict=True))
+        ]
+        names = [layer.name for layer in after.layers]
+        assert all(names.index(name) > names.index(last_same) for name in changed), phase.name
+        assert bool(changed) == (phase.trained == "upper")
+        assert not any("bn" in name.lower() for name in changed), "normalization stays as it came"
+
+
+def test_wrong_weights_are_one_line(few: Path, trained: tuple[Path, Heard], tmp_path: Path,
+                                    capfd: pytest.CaptureFixture[str]) -> None:  # fmt: skip
+    (tmp_path / "no.h5").write_bytes(b"no weights at all")
+    for architecture, weights, why in (
+        ("cnn", "imagenet", "cnn does not stand on MobileNetV2"),
+        ("cnn", tmp_path / "nowhere", "there is no such file or folder"),
+        ("cnn", few, "not a bundle"),
+        ("mobilenet", trained[0], "it holds a cnn, not a mobilenet"),
+        ("mobilenet", few / "round" / "1.png", "expected a bundle's folder, or an .h5 file"),
+        ("mobilenet", tmp_path / "no.h5", "not the weights of a MobileNetV2 without its top"),
+    ):
+        code = run_main("train", architecture, "--data", str(few), "--out", str(tmp_path / "out"), "--size", "32",
+                        "--weights", str(weights), "--fresh")  # fmt: skip
+        said = capfd.readouterr().err.strip().splitlines()[-1]
+        assert code == 2
+        assert why in said
+        assert said.startswith("framewatch: --weights")
+    assert not (tmp_path / "out").exists()
+
+
+def test_where_imagenet_cannot_be_had_one_line_says_what_to_do(few: Path, tmp_path: Path) -> None:
+    nowhere = "http://127.0.0.1:9"
+    trainer = Trainer("mobilenet", "--data", few, "--out", tmp_path / "out", KERAS_HOME=str(tmp_path / "keras"),
+                      https_proxy=nowhere, HTTPS_PROXY=nowhere)  # fmt: skip
+    code, _, said = trainer.ended()
+    assert code == 2, said
+    assert "--weights imagenet: they cannot be downloaded here" in said.splitlines()[-1]
+    assert "--weights none" in said.splitlines()[-1]
+
+
+def test_what_is_there_already_is_kept(
+    few: Path, trained: tuple[Path, Heard], tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    before = (trained[0] / "bundle.json").read_bytes()
+    notes = tmp_path / "notes"
+    notes.mkdir()
+    (notes / "mine.txt").write_text("mine")
+    (tmp_path / "other.partial").mkdir()
+    (tmp_path / "other.partial" / "mine.txt").write_text("mine")
+    for out, options, why in (
+        (trained[0], [], "is there already: name another folder, or say --force to replace it"),
+        (notes, ["--force"], "is there already and is no bundle"),
+        (tmp_path / "other", ["--fresh"], "is there already and is not of a training"),
+        (tmp_path / "x", ["--name", "no spaces"], "--name: got 'no spaces'"),
+        (tmp_path / "x", ["--sequence", "4"], "--sequence: cnn looks at one frame at a time"),
+        (tmp_path / "x", ["--epochs", "0"], "--epochs"),
+        (tmp_path / "x", ["--learning-rate", "0"], "--learning-rate"),
+        (tmp_path / "x", ["--data", str(tmp_path / "nothing")], "nothing"),
+    ):
+        assert run_main("train", "cnn", "--data", str(few), "--out", str(out), *options) in {1, 2}
+        assert why in capfd.readouterr().err.strip().splitlines()[-1]
+    assert (trained[0] / "bundle.json").read_bytes() == before
+    assert (notes / "mine.txt").exists()
+    assert (tmp_path / "other.partial" / "mine.txt").exists()
+
+
+def test_a_mobilenet_trained_on_a_folder_labels_frames_live(
+    framewatch: Command, topic: str, database: Database[Document], few: Path, tmp_path: Path
+) -> None:
+    """The way from a folder of pictures to labels on the live picture, as a person goes it."""
+    out = tmp_path / "models" / "shapes"
+    training = framewatch("train", "mobilenet", "--weights", "none", "--epochs", 2, "--size", 96,
+                          "--data", few, "--out", out)  # fmt: skip
+    said, errors = training.communicate(timeout=280)
+    assert training.returncode == 0, errors
+    assert "is ready after" in said
+    consumer = framewatch("consume", "--model", out, "--topic", topic, "--group", topic, "--database", database.name,
+                          "--port", choose_port())  # fmt: skip
+    sent = framewatch("produce", few / "round", "--topic", topic, "--stream", "cam", "--fps", "max")
+    assert sent.wait(60) == 0
+
+    def stored() -> bool:
+        assert consumer.poll() is None, consumer.communicate()[1]
+        return database["events"].estimated_document_count() >= 20
+
+    wait_for(stored, "an event of each picture")
+    events = [from_document(document) for document in database["events"].find()]
+    assert {event.model for event in events} == {load_bundle(out).model}
+    assert {event.label for event in events} <= set(SHAPES)
+    assert {event.boundingbox for event in events} == {None}
