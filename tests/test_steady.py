@@ -324,19 +324,19 @@ def test_labels_without_number_are_bounded() -> None:
     assert len(opinion.averages) <= module._MAX_LABELS
 
 
-def test_streams_and_runs_are_steadied_each_by_itself_and_are_bounded() -> None:
+def test_streams_are_steadied_each_by_itself_and_are_bounded() -> None:
     steadiers = Steadiers()
     for k in range(120):
-        for stream, run, label in (("a", "1", "Sad"), ("b", "1", "Happy"), ("b", "2", "Angry")):
-            (shown,) = steadiers.steadied(stream, run, [seen(label, 0.8)], START_US + k * 33_333).detections
+        for stream, label in (("a", "Sad"), ("b", "Happy"), ("c", "Angry")):
+            (shown,) = steadiers.steadied(stream, [seen(label, 0.8)], START_US + k * 33_333).detections
             assert shown.label == label
     for k in range(300):
-        steadiers.steadied(f"s{k}", "1", [seen("Happy")], START_US)
-        steadiers.steadied("a", "1", [seen("Happy")], START_US + 4_000_000)
+        steadiers.steadied(f"s{k}", [seen("Happy")], START_US)
+        steadiers.steadied("a", [seen("Happy")], START_US + 4_000_000)
     assert len(steadiers._steadiers) == 256
     # The one that was used all the time is still known; another begins anew.
-    assert labels([steadiers.steadied("a", "1", [seen("Fear")], START_US + 4_100_000)]) != ["Fear"]
-    assert labels([steadiers.steadied("b", "1", [seen("Fear")], START_US + 4_100_000)]) == ["Fear"]
+    assert labels([steadiers.steadied("a", [seen("Fear")], START_US + 4_100_000)]) != ["Fear"]
+    assert labels([steadiers.steadied("b", [seen("Fear")], START_US + 4_100_000)]) == ["Fear"]
 
 
 # Tracks.

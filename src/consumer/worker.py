@@ -123,7 +123,7 @@ class Worker:
         """Show it with steadied labels; whoever is given the frame itself has the raw ones."""
         frame = seen.frame
         if frame.name is None:
-            steady = self._steadiers.steadied(frame.stream, frame.run, seen.detections, frame.time_us)
+            steady = self._steadiers.steadied(frame.stream, seen.detections, frame.time_us)
         else:  # a picture by itself has nothing to do with the one before
             steady = unsteadied(seen.detections)
         render = partial(annotated_jpeg, frame.jpeg, steady.detections)

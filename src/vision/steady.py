@@ -184,18 +184,18 @@ class Steadier:
 
 
 class Steadiers:
-    """A steadier for each run of each stream, at most 256: one more takes the place of the one unused for longest."""
+    """A steadier for each stream, at most 256: one more takes the place of the one unused for longest."""
 
     def __init__(self) -> None:
-        self._steadiers: OrderedDict[tuple[str, str], Steadier] = OrderedDict()
+        self._steadiers: OrderedDict[str, Steadier] = OrderedDict()
 
-    def steadied(self, stream: str, run: str, detections: Sequence[Detection], time_us: int) -> Steady:
-        """What to show of the next frame of the run, as ``Steadier.steadied``."""
-        steadier = self._steadiers.get((stream, run))
+    def steadied(self, stream: str, detections: Sequence[Detection], time_us: int) -> Steady:
+        """What to show of the next frame of the stream, as ``Steadier.steadied``."""
+        steadier = self._steadiers.get(stream)
         if steadier is None:
-            steadier = self._steadiers[stream, run] = Steadier()
+            steadier = self._steadiers[stream] = Steadier()
             if len(self._steadiers) > _MAX_STREAMS:
                 self._steadiers.popitem(last=False)
         else:
-            self._steadiers.move_to_end((stream, run))
+            self._steadiers.move_to_end(stream)
         return steadier.steadied(detections, time_us)
