@@ -431,7 +431,15 @@ def test_the_images_own_variables_are_settings_of_a_folder_its_user_may_write_to
     ours = {name: value for name, value in given.items() if name.startswith("FRAMEWATCH_")}
     assert set(ours) <= known
     home = re.search(r"--home-dir (\S+)", " ".join(i.rest for i in last if i.name == "RUN"))
-    assert home and all(value.startswith(f"{home[1]}/") for value in ours.values())
+    read_only = {"FRAMEWATCH_MODELS"}
+    assert home and all(value.startswith(f"{home[1]}/") for name, value in ours.items() if name not in read_only)
+
+
+def test_the_image_serves_the_models_it_was_built_with() -> None:
+    last = stages()[-1]
+    assert ("COPY", "models models") in {(i.name, i.rest) for i in last}
+    assert any(i.name == "WORKDIR" and i.rest == "/app" for i in last)
+    assert any("FRAMEWATCH_MODELS=/app/models" in i.rest for i in last if i.name == "ENV")
 
 
 # --- what the wheel holds
