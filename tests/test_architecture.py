@@ -37,7 +37,7 @@ OPEN_OBJECTS = {"producer/buckets.py"}  # a source like any other address; and a
 # Where the environment is used otherwise than read for a setting: for children, OpenCV and TensorFlow.
 ENVIRONMENT = {
     "services/process.py": {"env={**os.environ, **self.env}"},
-    "training/quiet.py": {"os.environ.setdefault('TF_CPP_MIN_LOG_LEVEL', '2')"},
+    "training/quiet.py": {"os.environ.setdefault('TF_CPP_MIN_LOG_LEVEL', '3')"},
     "producer/capture.py": {
         "os.environ.setdefault('OPENCV_FFMPEG_LOGLEVEL', '-8')",
         "os.environ['OPENCV_FFMPEG_CAPTURE_OPTIONS'] = protocols",

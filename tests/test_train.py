@@ -4,10 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
-import os
 import signal
-import subprocess
-import sys
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -18,45 +15,23 @@ import numpy as np
 import pytest
 from pymongo.database import Database
 
-from cli import main
-from conftest import REPOSITORY, Command, wait_for
+from conftest import Command, wait_for
 from errors import DataError
 from objects import Access
 from ports import choose_port
+from shapes import SHAPES, TINY, Heard, Trainer, draw, plan_of, run_main
 from storage.events import Document, from_document
-from training.callbacks import EpochReport
 from training.data import load_data
 from training.fit import best_weights, fit
 from training.mobile import BACKBONE
 from training.recipes import RECIPES, phases_of
-from training.train import Plan, train
+from training.train import train
 from training.weights import load_start
 from training.work import partial_folder
-from vision.bundle import Manifest, load_bundle
-from vision.inputs import InputSpec
+from vision.bundle import load_bundle
 from vision.runtime import load_runtime
 
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation doesn't accept a copy:DeprecationWarning")
-
-SHAPES = ("round", "square")
-TINY = InputSpec(height=32, width=32)
-
-
-def draw(folder: Path, each: int, seed: int = 0) -> Path:
-    """A folder for each class: bright shapes anywhere on dark ground."""
-    random = np.random.default_rng(seed)
-    for shape in SHAPES:
-        (folder / shape).mkdir(parents=True)
-        for number in range(each):
-            picture = random.integers(0, 60, (96, 96, 3), np.uint8)
-            x, y, half = (int(random.integers(*between)) for between in ((30, 66), (30, 66), (18, 28)))
-            colour = tuple(int(part) for part in random.integers(150, 256, 3))
-            if shape == "round":
-                cv2.circle(picture, (x, y), half, colour, -1)
-            else:
-                cv2.rectangle(picture, (x - half, y - half), (x + half, y + half), colour, -1)
-            cv2.imwrite(str(folder / shape / f"{number}.png"), picture)
-    return folder
 
 
 @pytest.fixture(scope="module")
@@ -67,29 +42,6 @@ def shapes(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def few(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return draw(tmp_path_factory.mktemp("data") / "few", 20)
-
-
-class Heard:
-    """What a training said."""
-
-    def __init__(self) -> None:
-        self.lines: list[str] = []
-        self.epochs: list[EpochReport] = []
-
-    def say(self, text: str) -> None:
-        self.lines.append(text)
-
-    def step(self, what: str, step: int, steps: int) -> None:
-        assert 0 <= step <= steps, what
-
-    def epoch(self, report: EpochReport) -> None:
-        self.epochs.append(report)
-
-
-def plan_of(architecture: str, source: Path, out: Path, spec: InputSpec = TINY, **changes: object) -> Plan:
-    recipe = replace(RECIPES[architecture], input=spec, **changes)  # type: ignore[arg-type]
-    manifest = Manifest(name=out.name, architecture=architecture, input=spec, files={})
-    return Plan(architecture, recipe, str(source), out, manifest)
 
 
 @pytest.fixture(scope="module")
@@ -149,24 +101,6 @@ def test_a_training_can_start_from_a_bundle(trained: tuple[Path, Heard], shapes:
     assert heard.epochs[0].row["val_accuracy"] > 0.85
 
 
-class Trainer:
-    """``framewatch train``, as a person starts it."""
-
-    def __init__(self, *arguments: object, **environment: str) -> None:
-        self.process = subprocess.Popen(
-            [sys.executable, "-c", "from cli import main; main()", "train", *map(str, arguments)],
-            env={**os.environ, **environment},
-            cwd=REPOSITORY,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-
-    def ended(self) -> tuple[int, str, str]:
-        out, err = self.process.communicate(timeout=120)
-        return self.process.returncode, out, err
-
-
 @pytest.fixture
 def trainers() -> Iterator[list[Trainer]]:
     running: list[Trainer] = []
@@ -181,12 +115,12 @@ def test_killed_and_started_again_a_training_goes_on(
 ) -> None:
     out = tmp_path / "model"
     phase = partial_folder(out) / "training"
-    command = ("cnn", "--data", few, "--out", out, "--size", 32, "--epochs", 20, "--batch-size", 8, "--patience", 99)
+    command = ("cnn", "--data", few, "--out", out, "--size", 32, "--epochs", 14, "--batch-size", 8, "--patience", 99)
 
     def begun(epochs: int, *more: object) -> Trainer:
         trainer = Trainer(*command, *more)
         trainers.append(trainer)
-        wait_for(lambda: any((phase / f"backup-{n:04}").exists() for n in range(epochs, 21)), "a backup")
+        wait_for(lambda: any((phase / f"backup-{n:04}").exists() for n in range(epochs, 15)), "a backup")
         return trainer
 
     killed = begun(2)
@@ -209,16 +143,10 @@ def test_killed_and_started_again_a_training_goes_on(
 
     assert run_main("train", *map(str, command)) == 0
     rows = history(out / "history.csv")
-    assert [int(row["epoch"]) for row in rows] == list(range(20))
+    assert [int(row["epoch"]) for row in rows] == list(range(14))
     assert [float(row["loss"]) for row in rows][: len(kept)] == [float(loss) for loss in kept]
     assert load_bundle(out).labels == SHAPES
     assert not partial_folder(out).exists()
-
-
-def run_main(*arguments: str) -> int:
-    with pytest.raises(SystemExit) as ended:
-        main(arguments)
-    return int(ended.value.code or 0)
 
 
 def test_a_loss_that_is_no_number_ends_it_without_a_bundle(few: Path, tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # errors, not everything; it must be there before the import
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # before its import; what matters comes as an exception too
 
 
 @contextmanager
