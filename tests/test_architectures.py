@@ -136,10 +136,14 @@ def test_the_trained_form_gives_the_answers_of_the_served_one(
     trained, served, bundle = exported
     asked = pictures(bundle.manifest.input, 4).astype(np.float32)
     expected = trained.predict_on_batch(asked)
-    if bundle.manifest.architecture == "emotion":  # it looks closer too, and at the mirror images
-        closer = np.stack([cv2.resize(picture[1:-1, 1:-1], picture.shape[1::-1]) for picture in asked])
-        closer = closer.reshape(asked.shape)
-        looks = [look for seen in (asked, closer) for look in (seen, seen[:, :, ::-1])]
+    if bundle.manifest.architecture == "emotion":  # it looks closer, from farther away, and at the mirror images
+        farther = np.pad(asked, [(0, 0), (2, 2), (2, 2), (0, 0)], mode="symmetric")
+        size = asked.shape[2:0:-1]
+        sizes = [
+            np.stack([cv2.resize(picture, size) for picture in seen]).reshape(asked.shape)
+            for seen in (asked[:, 1:-1, 1:-1], farther)
+        ]
+        looks = [look for seen in sizes for look in (seen, seen[:, :, ::-1])]
         expected = np.mean([trained.predict_on_batch(look) for look in looks], axis=0)
     np.testing.assert_allclose(served.predict_on_batch(asked), expected, rtol=0, atol=1e-5)
 

@@ -43,7 +43,7 @@ def test_the_model_is_as_good_as_its_card_says(data: Path, tmp_path: Path) -> No
     said = json.loads((MODEL / "metrics.json").read_text())
     assert report["samples"] == said["samples"] == 3589
     assert report["accuracy"] >= 0.66
-    assert report["accuracy"] == pytest.approx(said["accuracy"], abs=0.004)
+    assert report["accuracy"] == pytest.approx(said["accuracy"], abs=0.005)
     card = (MODEL / "card.md").read_text()
     assert f"| {100 * said['accuracy']:.1f} %" in card
     assert "research use" in card

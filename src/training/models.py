@@ -18,8 +18,8 @@ def emotion(spec: InputSpec, classes: int, training: bool) -> keras.Model:
     """Ours: a small VGG for faces of about 48x48 pixels, 0.7 million parameters.
 
     The first convolution halves the sides at once: on a CPU the large early layers would cost the most and give the
-    least. Made for serving, it looks at the picture, a little closer, and at the mirror images of both, and gives the
-    mean of the four answers.
+    least. Made for serving, it looks at the picture a little closer and from a little farther away, and at the mirror
+    images of both, and gives the mean of the four answers.
 
     Args:
         spec: of its pictures.
@@ -48,10 +48,13 @@ def emotion(spec: InputSpec, classes: int, training: bool) -> keras.Model:
     if training:
         return single
     whole = keras.Input(spec.shape)
-    cropped = layers.Cropping2D(max(1, spec.height // 48))(whole)
-    closer = keras.ops.image.resize(cropped, (spec.height, spec.width))  # the layer for it would turn dropout on
-    views = [view for seen in (whole, closer) for view in (seen, keras.ops.flip(seen, axis=2))]
-    return keras.Model(whole, layers.Average()([single(view) for view in views]), name="emotion_of_four_views")
+    step = max(1, spec.height // 48)
+    closer = layers.Cropping2D(step)(whole)
+    farther = keras.ops.pad(whole, [(0, 0), (2 * step, 2 * step), (2 * step, 2 * step), (0, 0)], mode="symmetric")
+    # By the operation, since the layer for it would turn dropout on.
+    sizes = [keras.ops.image.resize(seen, (spec.height, spec.width)) for seen in (closer, farther)]
+    looks = [look for seen in sizes for look in (seen, keras.ops.flip(seen, axis=2))]
+    return keras.Model(whole, layers.Average()([single(look) for look in looks]), name="emotion_of_four_looks")
 
 
 def cnn(spec: InputSpec, classes: int, training: bool) -> keras.Model:
