@@ -258,7 +258,7 @@ def test_a_loop_goes_on_until_stopped_and_then_all_is_delivered(bench: Bench, cl
     summary = ended(process, number, 8)
     frames = bench.frames()
     assert numbers(frames) == list(range(summary["delivered"]))
-    assert summary["frames_read"] == summary["delivered"] > 70
+    assert summary["frames_read"] == summary["delivered"] >= 70
     assert (summary["failed"], summary["dropped"], summary["error"]) == (0, 0, None)
     assert frames[0].jpeg == frames[30].jpeg == frames[60].jpeg != frames[1].jpeg
 
