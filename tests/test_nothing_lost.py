@@ -226,7 +226,7 @@ def test_thirty_seconds_away_stall_and_resume(bench: Bench, undisturbed: set[str
     bench.wait_for_ids(undisturbed)
     assert bench.counted() == len(undisturbed)
     until = time.monotonic() + 40
-    while (now := health(bench.port))[0] != 200:
+    while (now := health(bench.port))[0] != 200 or now[1]["lag"] != 0:
         assert time.monotonic() < until, now
         time.sleep(0.5)
 

@@ -77,6 +77,7 @@ class HealthMonitor:
         self._broker_seen_s = -math.inf
         self._store_seen_s = -math.inf
         self._lag: int | None = None
+        self._leaders_known = True
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="health", daemon=True)
         self._thread.start()
@@ -125,12 +126,16 @@ class HealthMonitor:
             TimeoutError: nor did the client itself in time.
         """
         positions = self._positions()
-        if not positions:
+        if not (positions and self._leaders_known):
+            # The client keeps the leaders it knew before a broker was away, and would be refused by them for ever.
             self._admin.list_topics(timeout=_ANSWER_S)
+        if not positions:
             return 0
+        self._leaders_known = False
         asked = {TopicPartition(topic, partition): LATEST for topic, partition in positions}
         futures = self._admin.list_offsets(asked, request_timeout=_ANSWER_S)
         ends = {(tp.topic, tp.partition): future.result(_ANSWER_S + 1).offset for tp, future in futures.items()}
         if any(end < 0 for end in ends.values()):  # what the client gives when a broker does not answer
             raise TimeoutError("no offsets")
+        self._leaders_known = True
         return sum(max(0, end - positions[place]) for place, end in ends.items())
