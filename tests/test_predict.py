@@ -653,10 +653,12 @@ def test_a_picture_that_the_classifier_cannot_cope_with_spoils_no_other() -> Non
 
 def test_one_question_too_many_is_refused_at_once_and_a_late_answer_is_not_waited_for() -> None:
     activities = Activities()
-    limits = Limits(per_minute=600, at_a_time=3, answer_s=1.0)
+    limits = Limits(per_minute=600, at_a_time=3, answer_s=3.0)
     with serve(make=lambda: activities, labels=(), limits=limits) as site, ThreadPoolExecutor(3) as clients:
         activities.go_on.clear()
-        waiting = [clients.submit(site.post, grey(0)) for _ in range(3)]
+        waiting = [clients.submit(site.post, grey(0))]
+        wait_for(lambda: activities.batches == [1], "the first question", 5)  # else they may go together
+        waiting += [clients.submit(site.post, grey(0)) for _ in range(2)]
         wait_for(lambda: site.predictor._questions.qsize() == 2, "the questions", 5)
         started = time.monotonic()
         status, headers, problem = site.post(grey(0))
@@ -665,7 +667,7 @@ def test_one_question_too_many_is_refused_at_once_and_a_late_answer_is_not_waite
         assert time.monotonic() - started < 0.5
         late = [answer.result() for answer in waiting]
         assert [(status, problem["detail"]) for status, _, problem in late] == [
-            (503, "no answer within 1 s; try again")
+            (503, "no answer within 3 s; try again")
         ] * 3
         activities.go_on.set()
         assert site.post(grey(16))[2]["action"] == "activity 1"
