@@ -25,7 +25,10 @@ from cli.showing import file_name, json_line, shown
 from conftest import REPOSITORY, Command, Services
 from ports import choose_port
 from services.home import Endpoints, Home
+from storage.alerts import Alert, AlertStore
+from storage.episodes import Episode, EpisodeStore
 from storage.events import Document, Event, from_document, to_document
+from storage.filters import EventFilter
 from storage.mongo import EventStore
 from vision.jpeg import encode_jpeg
 
@@ -462,14 +465,28 @@ def test_twenty_thousand_rows_are_streamed(
 # Deletion.
 
 
-def test_delete_says_how_many_and_deletes_only_when_told(store: EventStore, run: Run) -> None:
+def test_delete_says_how_many_and_deletes_only_when_told(
+    store: EventStore, database: Database[Document], run: Run
+) -> None:
+    episodes, alerts = EpisodeStore(database), AlertStore(database)
+    episodes.setup()
+    alerts.setup()
     store.add([event(stream=stream, frame=k, time_us=T0 + k * 10_000_000) for stream in "ab" for k in range(30)])
+    long = Episode("a", "face", T0, T0 + 290_000_000, 30, 0.9)
+    episodes.save([long, Episode("a", "smile", T0, T0 + 9, 2, 0.9), Episode("b", "face", T0, T0 + 9, 2, 0.9)])
+    for stream in "ab":
+        alerts.add(Alert("staring", stream, "face", T0 + 60_000_000, T0, 60.0, "a face for a minute"))
     at = datetime.fromtimestamp(T0 / 1e6 + 95, UTC).isoformat()
     chosen = ("--stream", "a", "--until", at)
-    assert run("delete", *chosen) == Said(0, "10 events would be deleted: --yes does it\n", "")
+    told = "10 events, 2 episodes, 1 alerts"
+    assert run("delete", *chosen) == Said(0, f"{told} would be deleted: --yes does it\n", "")
     assert json.loads(run("count", "--json").out) == {"face": 60}
-    assert run("delete", *chosen, "--yes") == Said(0, "10 events deleted\n", "")
+    assert run("delete", *chosen, "--yes") == Said(0, f"{told} deleted\n", "")
     assert json.loads(run("count", "--json").out) == {"face": 50}
     assert json.loads(run("count", "--json", "--stream", "a", "--until", at).out) == {}
-    assert run("delete", "--stream", "b", "--yes").code == 0
+    (rest,) = episodes.within(EventFilter("a"))
+    assert (rest.start_us, rest.end_us) == (T0 + 95_000_000, long.end_us)
+    assert [alert.stream for alert in alerts.open()] == ["b"]
+    assert run("delete", "--label", "smile").out.startswith("0 events, 0 episodes, 0 alerts")
+    assert run("delete", "--stream", "b", "--yes").out == "30 events, 1 episodes, 1 alerts deleted\n"
     assert json.loads(run("count", "--json", "--stream", "b", "--until", "1s").out) == {}

@@ -28,11 +28,16 @@ from ports import choose_port
 from services.home import Endpoints, Home
 from services.mongo import EmbeddedStore
 from services.process import Child
+from storage.alerts import Alert, AlertStore
+from storage.episodes import Episode, EpisodeStore
+from storage.erase import erasable, erase
 from storage.events import Document, Event, from_document, to_document
 from storage.mongo import EventStore, Stored, connect
 from storage.queries import MAX_PAGE, EventFilter, EventQueries
+from storage.uploads import Upload, UploadStore
 
 MINUTE = 60_000_000
+HOUR = 60 * MINUTE
 T0 = 1_795_000_000 * 1_000_000 // MINUTE * MINUTE
 STREAMS = ("door", "front door", "камера-2", "cam@3")
 LABELS = ("face", "not smoking", "$time_us", "a.b$c", 'it\'s "so" 😀', "e\u0301\n\t\x1b[31m", '{"$gt": ""}', "7")
@@ -65,6 +70,7 @@ def matches(e: Event, where: EventFilter) -> bool:
         and where.label in (None, e.label)
         and (where.since_us is None or e.time_us >= where.since_us)
         and (where.until_us is None or e.time_us < where.until_us)
+        and (where.min_confidence is None or e.confidence >= where.min_confidence)
     )
 
 
@@ -91,6 +97,8 @@ def both(endpoints: Endpoints) -> Iterator[Both]:
     times = [T0 + dice.randrange(5 * MINUTE) for _ in range(60)] + [
         T0 + k * MINUTE + d for k in range(6) for d in (-1, 0, 1)
     ]
+    times += [T0 + dice.randrange(-5 * HOUR, 5 * HOUR) for _ in range(40)]
+    times += [T0 - T0 % HOUR + k * HOUR + d for k in range(-2, 3) for d in (-1, 0, 1)]
     some = [
         event(
             stream=dice.choice(STREAMS),
@@ -129,6 +137,11 @@ PERIODS: dict[str, tuple[int | None, int | None]] = {
     "nothing": (T0 + MINUTE, T0 + MINUTE),
     "turned round": (T0 + 4 * MINUTE, T0 + MINUTE),
     "before all": (0, T0),
+    "cut hours": (T0 - HOUR - MINUTE // 3, T0 + 3 * HOUR + 7),
+    "whole hours": (T0 - T0 % HOUR - HOUR, T0 - T0 % HOUR + HOUR),
+    "since hours ago": (T0 - 3 * HOUR - 7, None),
+    "until in hours": (None, T0 + 2 * HOUR + MINUTE // 2),
+    "inside an hour": (T0 - T0 % HOUR + MINUTE, T0 - T0 % HOUR + 50 * MINUTE + 1),
     "beyond what BSON holds": (-(2**70), 2**70),
 }
 
@@ -136,6 +149,9 @@ PERIODS: dict[str, tuple[int | None, int | None]] = {
 def filters() -> Iterator[EventFilter]:
     for stream, label, period in product((None, *STREAMS[:3], "absent"), (None, *LABELS, "absent"), PERIODS.values()):
         yield EventFilter(stream, label, *period)
+    for stream, label, period in product((None, "door"), (None, "face", "7"), PERIODS.values()):
+        for least in (0, 0.25, 0.9, 1):
+            yield EventFilter(stream, label, *period, min_confidence=least)
 
 
 def test_every_filter_finds_what_plain_python_finds_newest_first(both: Both) -> None:
@@ -158,7 +174,12 @@ def test_counts_of_every_filter_are_those_of_plain_python(both: Both) -> None:
 
 @pytest.mark.parametrize("limit", [1, 7, 50, 449, 450, MAX_PAGE])
 def test_paging_to_the_end_gives_each_event_once_in_order(both: Both, limit: int) -> None:
-    for where in (EventFilter(), EventFilter("front door"), EventFilter(None, "$time_us"), EventFilter("door", "7")):
+    for where in (
+        EventFilter(),
+        EventFilter("front door"),
+        EventFilter(None, "$time_us"),
+        EventFilter(min_confidence=0.7),
+    ):
         seen: list[str] = []
         cursor: int | None = None
         while True:
@@ -289,6 +310,17 @@ def test_counts_are_right_when_several_write_at_once(queries: EventQueries, data
     assert queries.counts(EventFilter()) == {"face": 400}
 
 
+def test_counts_by_minute_of_an_older_store_are_summed_up_by_hour(
+    store: EventStore, queries: EventQueries, database: Database[Document]
+) -> None:
+    some = [event(frame=k, time_us=T0 + k * 10 * MINUTE, label=LABELS[k % 2]) for k in range(60)]
+    store.add(some)
+    assert database["counts"].delete_many({"hour": {"$gte": 0}}).deleted_count == 20
+    EventStore(database).setup()
+    EventStore(database).setup()
+    assert queries.counts(EventFilter()) == truth(some)
+
+
 # Deletion.
 
 
@@ -318,16 +350,40 @@ def test_delete_takes_what_the_filter_says_and_its_counts(
             stream=dice.choice(STREAMS[:2]),
             frame=k,
             label=dice.choice(LABELS),
-            time_us=T0 + dice.randrange(5 * MINUTE),
+            time_us=T0 + dice.choice([dice.randrange(5 * MINUTE), dice.randrange(-5 * HOUR, 5 * HOUR)]),
         )
-        for k in range(120)
+        for k in range(160)
     ]
     store.add(some)
     where = EventFilter(stream, None, *PERIODS[period])
     kept = [e for e in some if not matches(e, where)]
     assert store.delete(where) == len(some) - len(kept)
     assert [e.id for e in queries.page(EventFilter(), MAX_PAGE).events] == newest_first(kept)
-    for rest in (EventFilter(), EventFilter("door"), EventFilter(None, None, T0 + 9, T0 + 3 * MINUTE)):
+    for rest in (EventFilter(), *(EventFilter("door", None, *left) for left in PERIODS.values())):
+        assert queries.counts(rest) == truth(kept, rest)
+
+
+@pytest.mark.parametrize("names", [(None, None), ("front door", None), (None, "face")], ids=str)
+def test_delete_by_confidence_keeps_the_rest_of_each_minute_and_its_counts(
+    store: EventStore, queries: EventQueries, names: tuple[str | None, str | None]
+) -> None:
+    dice = random.Random(2)
+    some = [
+        event(
+            stream=dice.choice(STREAMS[:2]),
+            frame=k,
+            label=dice.choice(LABELS),
+            time_us=T0 + dice.randrange(3 * MINUTE),
+            confidence=dice.choice([0.1, 0.5, 0.9]),
+        )
+        for k in range(200)
+    ]
+    store.add(some)
+    where = EventFilter(*names, T0 + MINUTE // 2, T0 + 2 * MINUTE, min_confidence=0.5)
+    kept = [e for e in some if not matches(e, where)]
+    assert sum(queries.counts(where).values()) == store.delete(where) == len(some) - len(kept)
+    assert [e.id for e in queries.page(EventFilter(), MAX_PAGE).events] == newest_first(kept)
+    for rest in (EventFilter(), EventFilter("door"), EventFilter(None, "face", T0 + 9, T0 + 3 * MINUTE)):
         assert queries.counts(rest) == truth(kept, rest)
 
 
@@ -410,7 +466,7 @@ def test_documents_of_other_programs_break_no_list_and_no_count(
         {"_id": "text time", "time_us": "2026-11-21"},
         {"_id": "a time and nothing else", "time_us": T0 + 1},
         {"_id": "part of a microsecond", "time_us": T0 + 0.5},
-        {"_id": 17, "time_us": T0 + 2, "label": 5, "crop": "%%"},
+        {"_id": 17, "time_us": T0 + 2, "label": 5, "crop": "%%", "confidence": "high"},
     ]
     database["events"].insert_many(foreign)
     with caplog.at_level(logging.WARNING):
@@ -421,6 +477,7 @@ def test_documents_of_other_programs_break_no_list_and_no_count(
     assert sorted(queries.untimed(10)) == ["no time", "null time", "text time"]
     assert len(queries.untimed(2)) == 2
     assert queries.counts(EventFilter(since_us=T0 - 5, until_us=T0 + 5)) == {"face": 3}
+    assert [d["_id"] for d in queries.documents(EventFilter(min_confidence=0.1))] == newest_first(events(3))
     paged: list[Any] = []
     cursor: int | None = None
     while True:
@@ -461,6 +518,7 @@ def kill(child: Child) -> None:
 def refusals(database: Database[Document]) -> list[str]:
     """What everything that can be asked of the store says while it is away: at once, so that they wait together."""
     store, queries = EventStore(database), EventQueries(database)
+    episodes, alerts, uploads = EpisodeStore(database), AlertStore(database), UploadStore(database)
     attempts: list[Callable[[], object]] = [
         store.setup,
         lambda: store.add(events(3)),
@@ -471,6 +529,28 @@ def refusals(database: Database[Document]) -> list[str]:
         lambda: list(queries.documents(EventFilter())),
         lambda: queries.untimed(3),
         lambda: queries.counts(EventFilter(since_us=T0 + 1)),
+        lambda: erase(database, EventFilter("door")),
+        lambda: erasable(database, EventFilter("door")),
+        episodes.setup,
+        lambda: episodes.save([Episode("door", "face", T0, T0, 1, 0.5)]),
+        lambda: episodes.page(EventFilter()),
+        lambda: episodes.latest("door", T0),
+        lambda: episodes.delete(EventFilter()),
+        lambda: episodes.prune(T0),
+        alerts.setup,
+        lambda: alerts.add(Alert("rule", "door", "face", T0, T0, 1.0, "text")),
+        lambda: alerts.end("a", T0),
+        alerts.open,
+        alerts.waiting,
+        lambda: alerts.get("a"),
+        lambda: alerts.page(EventFilter()),
+        lambda: alerts.delete(EventFilter()),
+        uploads.setup,
+        lambda: uploads.save(Upload("u", "u", "title", "image", T0)),
+        lambda: uploads.get("u"),
+        uploads.newest,
+        lambda: uploads.delete("u"),
+        lambda: uploads.prune(T0),
     ]
     with ThreadPoolExecutor(len(attempts)) as pool:
         return list(pool.map(refusal, attempts))
@@ -505,7 +585,7 @@ def test_a_killed_store_is_noticed_and_used_again_when_it_is_back(private_store:
         reading = queries.documents(EventFilter())
         assert store.ping()
         kill(child)
-        assert len(refusals(client["test"])) == 9
+        assert len(refusals(client["test"])) > 30
         assert not store.ping()
         with pytest.raises(StoreUnavailable):
             next(reading)
@@ -578,6 +658,7 @@ def many(endpoints: Endpoints) -> Iterator[EventQueries]:
                         frame=k // 8,
                         time_us=T0 + k // 8 * 33_333,
                         label="rare" if k % 20_000 == 1 else f"label {dice.randrange(7)}",
+                        confidence=1.0 if k % 20_000 == 3 else round(dice.random() * 0.99, 3),
                         crop=crop,
                     )
                     for k in range(batch, batch + 1000)
@@ -604,6 +685,9 @@ def test_pages_and_counts_of_a_hundred_thousand_events_come_at_once(
         "label, period": EventFilter(None, "label 2", middle - 95_000_000, middle + 1),
         "stream, label, period": EventFilter("cam-3", "label 2", middle - 95_000_000, middle + 1),
         "rare label": EventFilter(None, "rare"),
+        "half the confidences": EventFilter(min_confidence=0.5),
+        "rare confidence": EventFilter(min_confidence=0.999),
+        "stream, rare confidence": EventFilter("cam-3", min_confidence=0.999),
         "absent stream": EventFilter("nobody"),
     }.items():
         page_s, counts_s = median_s(partial(many.page, where)), median_s(partial(many.counts, where))

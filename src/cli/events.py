@@ -5,11 +5,9 @@ from __future__ import annotations
 import base64
 import io
 import os
-import re
 import sys
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import click
@@ -19,14 +17,15 @@ from cli.showing import file_name, json_line, shown, table_header, table_row
 from errors import BadPicture, FramewatchError, SettingError
 from services.home import endpoints
 from settings import Settings
+from storage.erase import Erased, erasable, erase
 from storage.events import Document
-from storage.mongo import EventStore, connect
+from storage.mongo import connect
 from storage.queries import EventFilter, EventQueries
+from storage.times import parse_moment
 from vision.jpeg import decode_img
 
 _TABLE_ROWS = 20
 _NAMED = 5  # documents without a time, named at the end of a list
-_UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 7 * 86400}
 
 
 class Moment(click.ParamType[int]):
@@ -39,14 +38,9 @@ class Moment(click.ParamType[int]):
         if isinstance(value, int):
             return value
         try:
-            if age := re.fullmatch(r"([0-9]{1,6})([smhdw])", value):
-                moment = datetime.now(UTC) - timedelta(seconds=int(age[1]) * _UNITS[age[2]])
-            else:
-                moment = datetime.fromisoformat(value).astimezone(UTC)
-        except (ValueError, OverflowError):
-            expected = "a time such as 2026-11-21T10:15:00Z, or an age such as 90s, 15m, 2h, 7d"
-            self.fail(f"got {value!r}: expected {expected}", param, ctx)
-        return (moment - datetime(1970, 1, 1, tzinfo=UTC)) // timedelta(microseconds=1)
+            return parse_moment(value)
+        except ValueError as error:
+            self.fail(str(error), param, ctx)
 
 
 class Words(click.ParamType[str]):
@@ -138,23 +132,33 @@ def count(
 
 @events.command()
 @_stream
+@_label
 @_since
 @_until
-@click.option("--yes", is_flag=True, help="Do it; without, only say how many events it would be.")
+@click.option("--yes", is_flag=True, help="Do it; without, only say how many it would be.")
 @with_settings("database")
-def delete(stream: str | None, since: int | None, until: int | None, yes: bool, settings: Settings) -> None:
-    """Delete the events of a stream or a period, and their crops."""
-    if stream is None and since is None and until is None:
-        raise click.UsageError("expected at least one of --stream, --since, --until")
+def delete(
+    stream: str | None, label: str | None, since: int | None, until: int | None,
+    yes: bool, settings: Settings,
+) -> None:  # fmt: skip
+    """Delete events of a stream, a label or a period: crops, episodes and alerts too.
+
+    An episode that is longer than the period is cut. Frames that Kafka still keeps stay there.
+    """
+    if (stream, label, since, until) == (None, None, None, None):
+        raise click.UsageError("expected at least one of --stream, --label, --since, --until")
     now = MOMENT.convert("0s", None, None)
-    where = _checked(EventFilter(stream, None, since, now if until is None else until))
+    where = _checked(EventFilter(stream, label, since, now if until is None else until))
     with connect(endpoints(settings).mongodb) as client, _output():
         database = client[settings.database]
         if yes:
-            click.echo(f"{EventStore(database).delete(where)} events deleted")
+            click.echo(f"{_told(erase(database, where))} deleted")
         else:
-            total = sum(EventQueries(database).counts(where).values())
-            click.echo(f"{total} events would be deleted: --yes does it")
+            click.echo(f"{_told(erasable(database, where))} would be deleted: --yes does it")
+
+
+def _told(erased: Erased) -> str:
+    return f"{erased.events} events, {erased.episodes} episodes, {erased.alerts} alerts"
 
 
 def _checked(where: EventFilter) -> EventFilter:

@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 US_PER_MINUTE = 60_000_000
-_END_US = 253_402_300_800_000_000  # the year 10000: no date of BSON or Python is later
+END_US = 253_402_300_800_000_000  # the year 10000: no date of BSON or Python is later
 
 Document = dict[str, Any]
 
@@ -74,18 +74,19 @@ class Event:
 def _wrong_values(event: Event) -> Iterator[str]:
     """What must not reach the store: the embedded one cuts text at a NUL and refuses NaN, for good."""
     for text in (event.stream, event.run, event.label, event.model, *(label for label, _ in event.scores)):
-        if not _is_storable(text):
+        if not is_storable(text):
             yield f"got {text[:80]!r}: expected text without NUL and without halves of characters"
     if not 0 <= event.confidence <= 1:
         yield f"got confidence {event.confidence}: expected 0 to 1"
     for number in (*(score for _, score in event.scores), *(at for point in event.landmarks for at in point)):
         if not math.isfinite(number):
             yield f"got {number} among scores and landmarks: expected numbers"
-    if not 0 <= event.time_us < _END_US:
+    if not 0 <= event.time_us < END_US:
         yield f"got time_us {event.time_us}: expected microseconds since 1970, before the year 10000"
 
 
-def _is_storable(text: str) -> bool:
+def is_storable(text: str) -> bool:
+    """Whether the store gives the text back as it is: something, without NUL and without halves of characters."""
     try:
         text.encode()
     except UnicodeEncodeError:

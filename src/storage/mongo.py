@@ -7,10 +7,9 @@ updates by ``_id``, ``$match`` then ``$count``. See ``docs/store.md``.
 from __future__ import annotations
 
 import re
-from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import pymongo
 from pymongo.collection import Collection
@@ -18,20 +17,23 @@ from pymongo.database import Database
 from pymongo.errors import BulkWriteError, ConnectionFailure, PyMongoError
 
 from errors import SettingError, StoreUnavailable
+from storage.counts import Counts
 from storage.events import US_PER_MINUTE, Document, Event, to_document
 from storage.filters import EventFilter
+from storage.timeline import Timeline
 
 EVENTS = "events"
 COUNTS = "counts"
 _DUPLICATE_KEY = 11000
-_DELETED_AT_A_TIME = 1000  # so that others get their turn in between
 _MAX_REASON = 300  # characters of what the driver says
 
+_AFTER_TIME = [("confidence", pymongo.ASCENDING), ("label", pymongo.ASCENDING)]
 INDEXES: Sequence[Sequence[tuple[str, int]]] = (
-    [("time_us", pymongo.DESCENDING)],
-    [("stream", pymongo.ASCENDING), ("time_us", pymongo.DESCENDING)],
-    [("label", pymongo.ASCENDING), ("time_us", pymongo.DESCENDING)],
-    [("stream", pymongo.ASCENDING), ("label", pymongo.ASCENDING), ("time_us", pymongo.DESCENDING)],
+    # With what a count by confidence needs at their end, so that it reads no event.
+    [("time_us", pymongo.DESCENDING), *_AFTER_TIME],
+    [("stream", pymongo.ASCENDING), ("time_us", pymongo.DESCENDING), *_AFTER_TIME],
+    [("label", pymongo.ASCENDING), ("time_us", pymongo.DESCENDING), *_AFTER_TIME[:1]],
+    [("stream", pymongo.ASCENDING), ("label", pymongo.ASCENDING), ("time_us", pymongo.DESCENDING), *_AFTER_TIME[:1]],
 )
 
 
@@ -40,18 +42,6 @@ class Stored(NamedTuple):
 
     new: int
     duplicates: int
-
-
-class _Cell(NamedTuple):
-    """What events are counted by."""
-
-    stream: str
-    label: str
-    minute: int
-
-    @property
-    def id(self) -> str:
-        return f"{self.stream}/{self.minute}/{self.label}"
 
 
 def connect(uri: str) -> pymongo.MongoClient[Document]:
@@ -113,7 +103,8 @@ class EventStore:
     def __init__(self, database: Database[Document]) -> None:
         self._database = database
         self._events: Collection[Document] = database[EVENTS]
-        self._counts: Collection[Document] = database[COUNTS]
+        self._counts = Counts(self._events, database[COUNTS])
+        self._timeline = Timeline(self._events, "time_us")
 
     def setup(self) -> None:
         """Make the indexes that are not there yet.
@@ -124,7 +115,7 @@ class EventStore:
         with store_errors("making indexes"):
             for keys in INDEXES:
                 self._events.create_index(keys)
-            self._counts.create_index([("minute", pymongo.ASCENDING)])
+            self._counts.setup()
 
     def ping(self, timeout_s: float = 1.0) -> bool:
         """Whether the store answers within the time."""
@@ -146,7 +137,7 @@ class EventStore:
             return Stored(0, 0)
         with store_errors(f"storing {len(events)} events"):
             known = self._insert(events)
-            self._count(events, known)
+            self._counts.add(events, known)
         return Stored(len(events) - len(known), len(known))
 
     def _insert(self, events: Sequence[Event]) -> set[int]:
@@ -161,27 +152,6 @@ class EventStore:
                 raise StoreUnavailable(f"the store refused an event: {refused[0].get('errmsg')}") from error
             return {int(e["index"]) for e in error.details["writeErrors"]}
         return set()
-
-    def _count(self, events: Sequence[Event], known: set[int]) -> None:
-        """Bring the counts a minute up to date.
-
-        An event the store had already may have been stored by a worker that died before it counted, so a cell
-        with such an event is counted anew; the others only grow.
-        """
-        cells = [_Cell(e.stream, e.label, e.time_us // US_PER_MINUTE) for e in events]
-        recount = {cells[position] for position in known}
-        updates: list[pymongo.UpdateOne] = []
-        for cell, new in Counter(cell for cell in cells if cell not in recount).items():
-            updates.append(_update(cell, {"$inc": {"n": new}}))
-        for cell in recount:
-            updates.append(_update(cell, {"$set": {"n": self._stored_in(cell)}}))
-        self._counts.bulk_write(updates, ordered=False)
-
-    def _stored_in(self, cell: _Cell) -> int:
-        start_us = cell.minute * US_PER_MINUTE
-        match = EventFilter(cell.stream, cell.label, start_us, start_us + US_PER_MINUTE).query()
-        rows = list(self._events.aggregate([{"$match": match}, {"$count": "n"}]))
-        return int(rows[0]["n"]) if rows else 0
 
     def prune(self, before_us: int) -> int:
         """Delete the events of the whole minutes before the given time, a batch at a time; return how many.
@@ -200,35 +170,6 @@ class EventStore:
             StoreUnavailable: some may be deleted already; call again.
         """
         with store_errors("deleting events"):
-            deleted = self._delete(where)
-            self._counts.delete_many(where.minutes_query())
-            for edge in where.cut_ends():
-                self._recount(edge)
+            deleted = self._timeline.delete(where.query())
+            self._counts.deleted(where)
         return deleted
-
-    def _recount(self, edge: EventFilter) -> None:
-        """Bring the counts of one minute up to date after a part of it was deleted."""
-        minute = (edge.since_us or 0) // US_PER_MINUTE
-        inside = EventFilter(edge.stream, edge.label, minute * US_PER_MINUTE, (minute + 1) * US_PER_MINUTE)
-        for row in list(self._counts.find(inside.minutes_query())):
-            n = self._stored_in(_Cell(row["stream"], row["label"], row["minute"]))
-            self._counts.update_one({"_id": row["_id"]}, {"$set": {"n": n}})
-
-    def _delete(self, where: EventFilter) -> int:
-        deleted = 0
-        while True:
-            oldest = self._events.find(where.query(), {"time_us": 1}).sort("time_us", 1).limit(_DELETED_AT_A_TIME)
-            times = [row["time_us"] for row in oldest]
-            if not times:
-                return deleted
-            # By time and not by id: one range of an index, whatever ids other programs gave.
-            batch = EventFilter(where.stream, where.label, where.since_us, int(times[-1] // 1) + 1)
-            gone = self._events.delete_many(batch.query()).deleted_count
-            if not gone:
-                raise StoreUnavailable(f"the store deleted none of {len(times)} events it was told to")
-            deleted += gone
-
-
-def _update(cell: _Cell, change: dict[str, Any]) -> pymongo.UpdateOne:
-    fields = {"stream": cell.stream, "label": cell.label, "minute": cell.minute}
-    return pymongo.UpdateOne({"_id": cell.id}, change | {"$setOnInsert": fields}, upsert=True)

@@ -1,30 +1,22 @@
-"""Events found again: pages, one by id, a long list row by row, and counts.
-
-A page ends between two capture times, never inside one, so the next page starts with ``time_us < cursor`` and
-needs no offset: page 2000 is as fast as page 1.
-"""
+"""Events found again: pages, one by id, a long list row by row, and counts."""
 
 from __future__ import annotations
 
-import logging
-from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import pymongo
 from pymongo.collection import Collection
 from pymongo.database import Database
 
+from storage.counts import Counts
 from storage.events import Document, Event, from_document
 from storage.filters import EventFilter
 from storage.mongo import COUNTS, EVENTS, store_errors
+from storage.timeline import MAX_PAGE, Timeline, readable
 
 __all__ = ["MAX_PAGE", "EventFilter", "EventQueries", "Page"]
 
-_log = logging.getLogger(__name__)
-
-MAX_PAGE = 500
 _ROWS_AT_A_TIME = 200  # of documents(): with crops of 20 kB about 4 MB
 
 
@@ -41,7 +33,8 @@ class EventQueries:
 
     def __init__(self, database: Database[Document]) -> None:
         self._events: Collection[Document] = database[EVENTS]
-        self._counts: Collection[Document] = database[COUNTS]
+        self._counts = Counts(self._events, database[COUNTS])
+        self._timeline = Timeline(self._events, "time_us")
 
     def page(self, where: EventFilter, limit: int = 50, cursor: int | None = None) -> Page:
         """About ``limit`` events without their crops, newest first, older than the cursor.
@@ -55,7 +48,7 @@ class EventQueries:
             cursor: of the page before, or None for the first page.
         """
         documents, cursor = self._page(where, limit, cursor, {"crop": 0})
-        return Page(list(_events_among(documents)), cursor)
+        return Page(list(readable(documents, from_document)), cursor)
 
     def get(self, event_id: str) -> Event | None:
         """The event with its crop, or None.
@@ -92,52 +85,15 @@ class EventQueries:
     def counts(self, where: EventFilter) -> dict[str, int]:
         """Events of each label, most first.
 
-        Whole minutes come from the counts kept as events are stored; the minutes that the period cuts are counted
-        from the events themselves.
+        From the counts kept as events are stored; with a ``min_confidence`` from the events themselves, at the cost
+        of a look at each in the index.
         """
-        totals: Counter[str] = Counter()
         with store_errors("counting events"):
-            for edge in where.cut_ends():
-                totals.update(_totals(self._events, edge.query(), 1))
-            totals.update(_totals(self._counts, where.minutes_query(), "$n"))
+            totals = self._counts.totals(where)
         return {label: n for label, n in sorted(totals.items(), key=lambda row: (-row[1], row[0])) if n}
 
     def _page(
         self, where: EventFilter, limit: int, cursor: int | None, projection: dict[str, int] | None
     ) -> tuple[list[Document], int | None]:
-        limit = max(1, min(limit, MAX_PAGE))
         with store_errors("reading events"):
-            rows = self._newest(where.query(cursor), projection, limit + 1)
-            if len(rows) <= limit:
-                return rows, None
-            last_us = _time_us(rows[limit - 1])
-            if _time_us(rows[limit]) != last_us:
-                return rows[:limit], last_us
-            # The limit falls inside one capture time: take all of it.
-            whole = [row for row in rows if _time_us(row) > last_us]
-            same = EventFilter(where.stream, where.label, last_us, last_us + 1)
-            return whole + self._newest(same.query(), projection, 0), last_us
-
-    def _newest(self, query: Document, projection: dict[str, int] | None, limit: int) -> list[Document]:
-        rows = list(self._events.find(query, projection).sort("time_us", pymongo.DESCENDING).limit(limit))
-        # A store is free in the order of equal times; we are not, or two looks at one page would differ.
-        return sorted(rows, key=lambda row: (-row["time_us"], str(row["_id"])))
-
-
-def _events_among(documents: Iterable[Document]) -> Iterator[Event]:
-    for document in documents:
-        try:
-            yield from_document(document)
-        except ValueError as error:
-            _log.warning("left out of a list: %s", error)
-
-
-def _time_us(row: Document) -> int:
-    """Capture time in whole microseconds: another program may have stored a fraction."""
-    return int(row["time_us"] // 1)
-
-
-def _totals(collection: Collection[Document], match: Document, each: int | str) -> dict[str, int]:
-    """Sum of ``each``, a number or a field, by label."""
-    stages: list[Document] = [{"$match": match}, {"$group": {"_id": "$label", "n": {"$sum": each}}}]
-    return {row["_id"]: int(row["n"]) for row in collection.aggregate(stages) if isinstance(row["_id"], str)}
+            return self._timeline.page(where.query(cursor), limit, projection)
