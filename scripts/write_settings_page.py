@@ -19,7 +19,7 @@ anybody on the machine can read the options of a running program.
 """
 AWS = {"aws_endpoint_url", "aws_access_key_id", "aws_secret_access_key", "aws_session_token", "aws_region"}
 WITHOUT_OPTION = frozenset(
-    {*AWS, "cache", "kafka_bootstrap_servers", "kafka_options", "mongodb_uri", "password", "user"}
+    {*AWS, "cache", "kafka_bootstrap_servers", "kafka_options", "mongodb_uri", "password", "user", "webhook"}
 )
 MADE = {
     "home": "the user's data folder",
@@ -27,6 +27,8 @@ MADE = {
     "lanes": "the cores there are",
     "models": "`models` of the checkout, else of the user's data folder",
     "kafka_options": "none",
+    "hosts": "none",
+    "origins": "none",
 }
 
 

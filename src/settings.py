@@ -20,6 +20,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict, SettingsError
 
 from errors import SettingError
 from objects import Access
+from origins import Hosts, Origins
 from stream.names import DEFAULT_TOPIC, checked_stream_name, checked_topic_name
 
 PREFIX = "FRAMEWATCH_"
@@ -124,7 +125,22 @@ class Settings(BaseSettings):
     save_images: Path | None = Field(
         default=None, description="folder to which frames are written, faces/ those with a face, not_face/ the others"
     )
-    retention_days: float = Field(default=30, gt=0, le=36500, description="events older than this are deleted")
+    retention_days: float = Field(
+        default=30, gt=0, le=36500, description="events, episodes, alerts and uploads older than this are deleted"
+    )
+
+    rules: Path | None = Field(
+        default=None, description="YAML file of the rules that raise alerts, such as sitting for too long"
+    )
+    webhook: SecretStr | None = Field(
+        default=None, min_length=8, description="address that each alert is posted to as JSON, http://… or https://…"
+    )
+    episode_gap: float = Field(
+        default=2,
+        ge=0,
+        le=3600,
+        description="seconds that a label may be out of sight before the next look at it begins a new episode",
+    )
 
     output: str | None = Field(
         default=None,
@@ -158,8 +174,19 @@ class Settings(BaseSettings):
     insecure: bool = Field(default=False, description="listen on any address without a password")
     max_viewers: int = Field(default=128, ge=1, le=1000, description="live viewers at a time; one more gets a 503")
 
+    hosts: Hosts = Field(
+        default=(),
+        description="names of this server in the addresses of its pages, where a proxy stands before it: a.org,b.org",
+    )
+    origins: Origins = Field(
+        default=(), description="sites whose pages may use the API in a browser: https://a.org,https://b.org"
+    )
+
     max_upload_mb: float = Field(
-        default=10, gt=0, le=100, description="megabytes of a picture sent to /predict; a larger one gets a 413"
+        default=10, gt=0, le=100, description="megabytes of an uploaded picture; a larger one gets a 413"
+    )
+    max_video_mb: float = Field(
+        default=500, gt=0, le=100_000, description="megabytes of an uploaded video; a larger one gets a 413"
     )
     max_predictions: int = Field(
         default=600, ge=1, le=60_000, description="pictures a minute that one client may send to /predict; then a 429"
