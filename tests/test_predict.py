@@ -430,7 +430,7 @@ BAD_FORMS: dict[str, tuple[tuple[bytes, str], int, str]] = {
     "no end of the head": ((b"--xyz\r\nContent-Disposition: form-data" + FILE.encode(),
                             "multipart/form-data; boundary=xyz"), 400, "damaged"),
     "thousand parts": (form(*[(f'; name="a{k}"', b"x") for k in range(1000)]), 413, "16 parts"),
-    "thousand files": (form(*[(f'; name="file"; filename="{k}"', b"x") for k in range(1000)]), 413, "16 parts"),
+    "thousand files": (form(*[(f'; name="file"; filename="{k}"', b"x") for k in range(1000)]), 400, "got 2 files"),
     "long name": (form((f'; name="{"n" * 500_000}"; filename="a"', SOUND)), 413, "256 kB of text"),
     "long text": (form(('; name="a"', b"x" * 500_000), (FILE, SOUND)), 413, "256 kB of text"),
     "another kind": ((SOUND, "application/x-www-form-urlencoded"), 415, "send a picture as"),
@@ -501,7 +501,7 @@ def test_clients_that_stall_in_a_body_stop_nobody_and_are_told_so() -> None:
         for number, connection in enumerate(stalled):
             length = b"Transfer-Encoding: chunked" if number % 2 else b"Content-Length: 50000"
             connection.sendall(
-                b"POST /predict HTTP/1.1\r\nHost: x\r\nContent-Type: image/jpeg\r\n" + length + b"\r\n\r\n"
+                b"POST /predict HTTP/1.1\r\nHost: localhost\r\nContent-Type: image/jpeg\r\n" + length + b"\r\n\r\n"
             )
         started = time.monotonic()
         stop = threading.Event()
@@ -536,7 +536,7 @@ def test_clients_that_stall_in_a_body_stop_nobody_and_are_told_so() -> None:
 def test_a_picture_that_comes_slowly_but_steadily_is_taken(site: Asking, faces: list[bytes]) -> None:
     jpeg = faces[0]
     with site.connect() as connection:
-        connection.sendall(b"POST /predict HTTP/1.1\r\nHost: x\r\nContent-Type: image/jpeg\r\n")
+        connection.sendall(b"POST /predict HTTP/1.1\r\nHost: localhost\r\nContent-Type: image/jpeg\r\n")
         connection.sendall(b"Content-Length: %d\r\n\r\n" % len(jpeg))
         for start in range(0, len(jpeg), len(jpeg) // 4 + 1):
             time.sleep(0.3)

@@ -9,12 +9,16 @@ from collections import deque
 from collections.abc import Callable
 from typing import Final
 
+from prometheus_client import Histogram
+
 _WINDOW_S: Final = 5.0
 _SAMPLES: Final = 2000
+_DETECT_S: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5)
+_LATENCY_S: Final = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)
 
 
 class Stats:
-    """Counters and recent rates of one worker; any thread may count and read."""
+    """Counters, recent rates and histograms of one worker; any thread may count and read."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
@@ -23,6 +27,18 @@ class Stats:
         self._shown: deque[float] = deque(maxlen=_SAMPLES)
         self._detect_s: deque[float] = deque(maxlen=_SAMPLES)
         self._latency_s: deque[float] = deque(maxlen=_SAMPLES)
+        # In no registry: a process may have several workers, as in tests.
+        self._detect = Histogram(
+            "framewatch_detect_seconds", "Time of the classifier for a frame", buckets=_DETECT_S, registry=None
+        )
+        self._latency = Histogram(
+            "framewatch_latency_seconds", "Time from capture to shown", buckets=_LATENCY_S, registry=None
+        )
+
+    @property
+    def histograms(self) -> tuple[Histogram, Histogram]:
+        """Seconds of the classifier for a frame, and from capture to shown, since the start."""
+        return self._detect, self._latency
 
     def count(self, what: str, n: int = 1) -> None:
         """Add to a counter."""
@@ -36,6 +52,8 @@ class Stats:
             self._shown.append(self._clock())
             self._detect_s.append(detect_s)
             self._latency_s.append(latency_s)
+        self._detect.observe(detect_s)
+        self._latency.observe(max(0.0, latency_s))  # clocks of other machines may be ahead
 
     def counts(self) -> dict[str, int]:
         """All counters."""

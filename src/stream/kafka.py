@@ -6,15 +6,16 @@ Clients are made by whoever starts a program and handed to the parts that use th
 from __future__ import annotations
 
 import logging
+import secrets
 import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
-from confluent_kafka import Consumer, KafkaError, KafkaException, Producer, TopicPartition
+from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient, NewTopic, OffsetSpec
 
 from errors import BrokerUnavailable, SettingError
-from stream.message import MAX_RECORD_BYTES
+from stream.message import MAX_RECORD_BYTES, Record
 
 _log = logging.getLogger(__name__)
 
@@ -81,6 +82,33 @@ def consumer_config(
         **options,
     }
     return config | ({"group.instance.id": instance} if instance else {})
+
+
+def frame_reader_config(bootstrap: str, options: Options, on_error: ErrorCallback) -> dict[str, Any]:
+    """Client settings of whoever reads single records by their offsets.
+
+    It is told its place, joins no group and commits nothing, so its group needs a name but stands for nothing. Few
+    bytes are asked for at a time: a broker gives the whole of a first record all the same. An offset that is not
+    there is an error and not another offset.
+    """
+    return {
+        **_common(bootstrap, on_error),
+        "group.id": f"framewatch-frames-{secrets.token_hex(8)}",
+        **options,
+        "enable.auto.commit": False,
+        "enable.auto.offset.store": False,
+        "auto.offset.reset": "error",
+        "enable.partition.eof": True,
+        "allow.auto.create.topics": False,
+        "max.partition.fetch.bytes": 64 * 1024,
+        "fetch.max.bytes": MAX_RECORD_BYTES,
+        "receive.message.max.bytes": MAX_RECORD_BYTES + 1024 * 1024,
+        "queued.min.messages": 1,
+        "queued.max.messages.kbytes": 64,
+        "fetch.queue.backoff.ms": 1,
+        "fetch.wait.max.ms": 10,
+        "topic.metadata.refresh.interval.ms": 10_000,
+    }
 
 
 def admin_config(bootstrap: str, options: Options) -> dict[str, Any]:
@@ -192,6 +220,27 @@ def make_producer(bootstrap: str, options: Options) -> Producer:
 def make_consumer(bootstrap: str, group: str, instance: str | None, options: Options) -> Consumer:
     """A consumer of the group; subscribe it to a topic."""
     return Consumer(consumer_config(bootstrap, group, instance, options, _ErrorLog()))
+
+
+def make_frame_reader(bootstrap: str, options: Options) -> Consumer:
+    """A consumer outside any group, to be assigned single places of a topic."""
+    return Consumer(frame_reader_config(bootstrap, options, _ErrorLog()))
+
+
+def record_of(message: Message) -> Record:
+    """What a message carries, free of the client library."""
+    _, timestamp_ms = message.timestamp()
+    return Record(_bytes(message.key()), _bytes(message.value()), _headers(message), timestamp_ms)
+
+
+def _bytes(raw: str | bytes | None) -> bytes | None:
+    return raw.encode() if isinstance(raw, str) else raw
+
+
+def _headers(message: Message) -> list[tuple[str, bytes | None]]:
+    headers = message.headers() or []
+    pairs = headers.items() if isinstance(headers, dict) else headers
+    return [(name, _bytes(value)) for name, value in pairs]
 
 
 class _ErrorLog:

@@ -2,18 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Sequence
+from importlib.metadata import version
 from typing import Final
 
-from flask import Flask, Response, jsonify, render_template
-from werkzeug.exceptions import HTTPException
+from flask import Response, jsonify, render_template
+from flask_openapi3.models.info import Info
+from flask_openapi3.openapi import OpenAPI
 
+from activity.rules import Rule
+from consumer.feed import Feed
 from consumer.health import Health
 from consumer.live import LiveHub
 from consumer.predictor import Predictor
-from consumer.web import auth, live, origin, predict
+from consumer.records import Records
+from consumer.stats import Stats
+from consumer.uploads import Uploads
+from consumer.web import analysis, auth, bodies, cors, docs, events, headers, live, metrics, origin, predict, problems
+from consumer.web import feed as live_feed
+from consumer.web import uploads as upload_room
+from consumer.web.schemas import AboutOut, HealthOut, InvalidRequest
 
-_KEPT: Final = ("Allow", "Retry-After", "WWW-Authenticate")
+_STATE: Final = metrics.TAG
 
 
 def create_app(
@@ -23,62 +33,91 @@ def create_app(
     password: str | None = None,
     predictor: Predictor | None = None,
     limits: predict.Limits | None = None,
-) -> Flask:
-    """The application over a hub and a way to ask for the health.
+    *,
+    records: Records | None = None,
+    feed: Feed | None = None,
+    uploads: Uploads | None = None,
+    rules: Sequence[Rule] = (),
+    about: AboutOut | None = None,
+    origins: Collection[str] = (),
+    hosts: Collection[str] | None = (),
+    stats: Stats | None = None,
+) -> OpenAPI:
+    """The application over a hub and a way to ask for the health; a room whose part is not given is not there.
 
     Args:
         hub: of the live pictures.
         health: gives the health as last seen.
         user: name asked for when there is a password.
         password: asked for on every page when given.
-        predictor: answers questions about uploaded pictures; without one these addresses are not there.
+        predictor: answers questions about uploaded pictures.
         limits: of these questions.
+        records: what is stored.
+        feed: tells of what is stored, as it is.
+        uploads: takes pictures and videos that become streams of their own.
+        rules: that the worker holds its streams to; shown where there are records.
+        about: what this worker is.
+        origins: of the sites whose pages may use the API.
+        hosts: names of this server beside those of loopback; None where nobody knows them.
+        stats: has the histograms of ``/metrics``.
     """
-    app = Flask(__name__)
+    app = OpenAPI(
+        __name__,
+        info=Info(title="Framewatch", version=version("framewatch"), description="Video in, labelled moments out."),
+        doc_ui=False,  # it would bring in whatever such package is installed; ours is in docs
+        validation_error_model=InvalidRequest,
+        validation_error_callback=problems.refuse,
+    )
     app.json.sort_keys = False  # type: ignore[attr-defined]  # a setting of the default provider
+    limits = limits or predict.Limits()
+    max_bytes = limits.max_bytes if predictor is not None else None
+
+    # Each looks at every request, in this order.
+    origin.protect_hosts(app, hosts, password is not None)
+    cors.allow(app, origins)
     if password is not None:
         auth.protect(app, user, password)
-    origin.protect(app)
-    app.register_blueprint(live.blueprint(hub))
-    limits = limits or predict.Limits()
+    origin.protect(app, origins)
+    problems.answer_with_problems(app)
+    headers.protect(app, origins)
+
+    app.register_api(live.blueprint(hub))
     if predictor is not None:
-        app.config["MAX_CONTENT_LENGTH"] = limits.max_bytes + predict.FORM_BYTES
-        app.register_blueprint(predict.blueprint(predictor, limits))
+        app.config["MAX_CONTENT_LENGTH"] = limits.max_bytes + bodies.FORM_BYTES
+        app.register_api(predict.blueprint(predictor, limits))
+    if records is not None:
+        app.register_api(events.blueprint(records))
+        app.register_api(analysis.blueprint(records, rules))
+    if feed is not None:
+        app.register_api(live_feed.blueprint(feed))
+    if uploads is not None:
+        app.register_api(upload_room.blueprint(uploads))
+    model = {"model": about.model} if about else {}
+    app.register_api(metrics.blueprint(hub, health, stats, {"version": version("framewatch"), **model}))
 
-    @app.get("/")
+    @app.get("/", tags=[docs.TAG], summary="The dashboard", responses={200: docs.html()})
     def home() -> str:
-        max_bytes = limits.max_bytes if predictor is not None else None
-        return render_template("home.html", streams=hub.streams(), max_bytes=max_bytes)
+        return render_template("home.html", streams=hub.streams(), max_bytes=max_bytes, about=about)
 
-    @app.get("/favicon.ico")
+    @app.get("/favicon.ico", tags=[docs.TAG], summary="Its icon", responses={200: docs.of_kind("image/svg+xml")})
     def icon() -> Response:
         """Asked for by browsers beside a bare ``/video``."""
         return app.send_static_file("icon.svg")
 
-    @app.get("/health")
+    @app.get("/health", tags=[_STATE], summary="Whether all is well", responses={200: HealthOut, 503: HealthOut})
     def health_page() -> tuple[Response, int]:
+        """503 while the broker or the store does not answer."""
         now = health()
         return jsonify(now.as_json()), 200 if now.status == "healthy" else 503
 
-    @app.errorhandler(HTTPException)
-    def problem(error: HTTPException) -> tuple[Response, int, dict[str, str]]:
-        """Errors as RFC 9457 problem details."""
-        status = error.code or 500
-        body = jsonify(type="about:blank", title=error.name, status=status, detail=error.description)
-        body.content_type = "application/problem+json"
-        kept = {name: value for name, value in error.get_headers() if name in _KEPT}
-        return body, status, kept
+    if about is not None:
 
-    @app.after_request
-    def safe_headers(response: Response) -> Response:
-        response.headers.setdefault("X-Content-Type-Options", "nosniff")
-        response.headers.setdefault("Referrer-Policy", "no-referrer")
-        response.headers.setdefault("X-Frame-Options", "DENY")
-        response.headers.setdefault(
-            "Content-Security-Policy",
-            # blob: is for pictures that the page itself has, before they are uploaded.
-            "default-src 'self'; img-src 'self' blob:; style-src 'self'; form-action 'self'; frame-ancestors 'none'",
-        )
-        return response
+        @app.get("/about", tags=[_STATE], summary="What this worker is", responses={200: AboutOut})
+        def about_page() -> Response:
+            """Its classifier, and what it keeps for how long."""
+            return jsonify(about.model_dump(mode="json"))
 
+    document: dict[str, object] = {}
+    app.register_api(docs.blueprint(document))
+    document |= docs.described(app, password is not None)
     return app

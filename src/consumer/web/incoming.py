@@ -16,6 +16,11 @@ MAX_HEAD_BYTES: Final = 64 * 1024
 _END_OF_HEAD: Final = b"\r\n\r\n"
 _BODY_S: Final = 8.0  # that a body may take, and then a second more
 _BODY_BYTES_PER_S: Final = 64 * 1024  # for each of these
+_LEAD_S: Final = 60.0  # that a body may be ahead of this speed, to rest later: else a long one could rest for hours
+
+# Where a WSGI application finds what it calls with the bytes that the body at hand may have, where it wants more than
+# the server lets in for all. It does so before it reads the body, and once it knows whose it is.
+ALLOW_BODY: Final = "framewatch.allow_body"
 
 
 class BodyTooLarge(OSError):
@@ -28,18 +33,24 @@ class _Incoming(socket.SocketIO):
     def __init__(self, sock: socket.socket, mode: Any) -> None:
         super().__init__(sock, mode)
         self._socket = sock
-        self._since_s: float | None = None  # monotonic; of the body that is read
+        self._due_s: float | None = None  # monotonic; of the next bytes of the body that is read
         self._max_bytes = self._left = 0
 
     @contextmanager
     def reading_body(self, max_bytes: int) -> Iterator[None]:
         """Whatever is read meanwhile is a body's."""
-        self._since_s = time.monotonic()
+        self._due_s = time.monotonic() + _BODY_S
         self._max_bytes = self._left = max_bytes
         try:
             yield
         finally:
-            self._since_s = None
+            self._due_s = None
+
+    def allow_body(self, max_bytes: int) -> None:
+        """Let the body that is read be this long, if that is longer."""
+        more = max(0, max_bytes - self._max_bytes)
+        self._max_bytes += more
+        self._left += more
 
     def read(self, size: int = -1) -> bytes | None:
         """Read what has come, with memory for no more than a little, whatever size a client claims."""
@@ -52,11 +63,10 @@ class _Incoming(socket.SocketIO):
             TimeoutError: the body comes too slowly.
             BodyTooLarge: it is longer than allowed.
         """
-        if self._since_s is None:
+        if self._due_s is None:
             return super().readinto(buffer)
-        due_s = self._since_s + _BODY_S + (self._max_bytes - self._left) / _BODY_BYTES_PER_S
         usual_s = self._socket.gettimeout()
-        self._socket.settimeout(max(0.001, min(due_s - time.monotonic(), _BODY_S)))
+        self._socket.settimeout(max(0.001, min(self._due_s - time.monotonic(), _BODY_S)))
         try:
             count = super().readinto(buffer)
         finally:
@@ -64,8 +74,10 @@ class _Incoming(socket.SocketIO):
         self._left -= count or 0
         if self._left < 0:
             raise BodyTooLarge(errno.EMSGSIZE, f"more than {self._max_bytes} bytes")
-        if time.monotonic() > due_s:
+        now_s = time.monotonic()
+        if now_s > self._due_s:
             raise TimeoutError("the body comes too slowly")
+        self._due_s = min(self._due_s + (count or 0) / _BODY_BYTES_PER_S, now_s + _LEAD_S)
         return count
 
 

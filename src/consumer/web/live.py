@@ -6,11 +6,20 @@ from collections.abc import Iterator
 from dataclasses import asdict
 from typing import Final
 
-from flask import Blueprint, Response, abort, jsonify, request
+from flask import Response, abort, jsonify, request
+from flask_openapi3.blueprint import APIBlueprint
+from flask_openapi3.models.tag import Tag
+from flask_openapi3.types import ResponseDict
+from pydantic import BaseModel, ConfigDict, Field
 from werkzeug.exceptions import ServiceUnavailable
 
-from consumer.live import BOUNDARY, OPENING, LiveHub, TooManyViewers
+from consumer.live import LiveHub, TooManyViewers
+from consumer.live_frame import BOUNDARY, OPENING
+from consumer.web.docs import of_kind
+from consumer.web.schemas import Problem, StreamsOut
 
+_TAG: Final = Tag(name="live", description="What is seen now.")
+_MJPEG: Final[ResponseDict] = {200: of_kind("multipart/x-mixed-replace"), 503: Problem}
 _REPEAT_S: Final = 1.0
 _TRY_AGAIN_S: Final = 10
 _MAX_WAITS: Final = 600  # then the answer ends, and a page that is still there asks again
@@ -24,23 +33,34 @@ _PICTURE_HEADERS: Final = {
 }
 
 
-def blueprint(hub: LiveHub) -> Blueprint:
-    """The live room over a hub."""
-    room = Blueprint("live", __name__)
+class StreamPath(BaseModel):
+    """A stream in an address."""
 
-    @room.get("/video")
+    model_config = ConfigDict(extra="forbid")
+
+    stream: str = Field(description="name of the stream")
+
+
+def blueprint(hub: LiveHub) -> APIBlueprint:
+    """The live room over a hub."""
+    room = APIBlueprint("live", __name__, abp_tags=[_TAG])
+
+    @room.get("/video", summary="Live picture (MJPEG)", responses=_MJPEG)
     def video() -> Response:
-        """Live picture of the stream that is alive; of the first by name where several are."""
+        """Of the stream that is alive; of the first by name where several are."""
         return _mjpeg(hub, None)
 
-    @room.get("/video/<stream>")
-    def video_of(stream: str) -> Response:
-        """Live picture of one stream; waits for its first frame when there is none yet."""
-        return _mjpeg(hub, stream)
+    @room.get("/video/<stream>", summary="Live picture of one stream (MJPEG)", responses=_MJPEG)
+    def video_of(path: StreamPath) -> Response:
+        """Waits for its first frame when there is none yet."""
+        return _mjpeg(hub, path.stream)
 
-    @room.get("/snapshot/<stream>.jpg")
-    def snapshot(stream: str) -> Response:
-        """The newest picture of a stream."""
+    answers: ResponseDict = {200: of_kind("image/jpeg"), 404: Problem, 500: Problem}
+
+    @room.get("/snapshot/<stream>.jpg", summary="The newest picture of a stream", responses=answers)
+    def snapshot(path: StreamPath) -> Response:
+        """``X-Timestamp`` is its capture time, ``X-Frame`` its number."""
+        stream = path.stream
         frame = hub.newest(stream)
         if frame is None:
             known = ", ".join(s.stream for s in hub.streams()) or "none yet"
@@ -51,9 +71,9 @@ def blueprint(hub: LiveHub) -> Blueprint:
         headers = {"X-Timestamp": f"{frame.time_us / 1e6:.6f}", "X-Frame": str(frame.number), **_PICTURE_HEADERS}
         return Response(jpeg, mimetype="image/jpeg", headers=headers)
 
-    @room.get("/streams")
+    @room.get("/streams", summary="All streams and what is seen now", responses={200: StreamsOut})
     def streams() -> Response:
-        """Streams with their newest frame, age, rate and what is seen."""
+        """With the newest frame of each, its age, the rate and what waits."""
         return jsonify(streams=[asdict(status) for status in hub.streams()])
 
     return room

@@ -10,34 +10,30 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Final
 
-from flask import Blueprint, Request, Response, jsonify, request
-from werkzeug.exceptions import (
-    BadRequest,
-    ClientDisconnected,
-    HTTPException,
-    InternalServerError,
-    RequestEntityTooLarge,
-    RequestTimeout,
-    ServiceUnavailable,
-    TooManyRequests,
-    UnsupportedMediaType,
-)
-from werkzeug.formparser import FormDataParser
+from flask import Response, jsonify, request
+from flask_openapi3.blueprint import APIBlueprint
+from flask_openapi3.models.tag import Tag
+from flask_openapi3.types import ResponseDict
+from werkzeug.exceptions import BadRequest, InternalServerError, ServiceUnavailable, TooManyRequests
 
 from consumer.predictor import NoAnswer, Prediction, PredictionFailed, Predictor
-from consumer.web.incoming import BodyTooLarge
+from consumer.web.bodies import FIELD, check_head, read_file
 from consumer.web.rate import RateLimit
+from consumer.web.schemas import ClassesOut, PredictionOut, Problem
 from errors import BadPicture
 from vision.pictures import Picture, read_picture
 from vision.types import Detection
 
-FIELD: Final = "file"
-FORM_BYTES: Final = 64 * 1024  # that a body may have beside its picture
-
-_MULTIPART: Final = "multipart/form-data"
-_MAX_PARTS: Final = 16
-_MAX_TEXT_BYTES: Final = 256 * 1024  # of a form's text and headers; a picture in it is no text
+_WHAT: Final = "a picture"
 _TRY_AGAIN_S: Final = 1
+
+_TAG: Final = Tag(name="pictures", description="Questions about single pictures.")
+_FORM: Final = {"type": "object", "properties": {FIELD: {"type": "string", "format": "binary"}}, "required": [FIELD]}
+_BODY: Final = {
+    "required": True,
+    "content": {"multipart/form-data": {"schema": _FORM}, "image/jpeg": {}, "image/png": {}, "image/webp": {}},
+}
+_ANSWERS: Final[ResponseDict] = {200: PredictionOut, **dict.fromkeys((400, 408, 413, 415, 429, 500, 503), Problem)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,33 +53,36 @@ class Limits:
     answer_s: float = 20.0
 
 
-def blueprint(predictor: Predictor, limits: Limits) -> Blueprint:
+def blueprint(predictor: Predictor, limits: Limits) -> APIBlueprint:
     """The room of the questions, over whoever answers them."""
-    room = Blueprint("predict", __name__)
+    room = APIBlueprint("predict", __name__, abp_tags=[_TAG])
     rate = RateLimit(limits.per_minute)
     places = threading.BoundedSemaphore(limits.at_a_time)
     decoding = threading.Lock()  # the largest picture takes 260 MB while it is decoded
 
-    @room.get("/classes")
+    @room.get("/classes", summary="Names of everything that can be seen", responses={200: ClassesOut})
     def classes() -> Response:
-        """Names of everything that can be seen, in the order of the model's outputs."""
+        """In the order of the model's outputs."""
         return jsonify(predictor.labels)
 
-    @room.post("/predict")
+    body = {"requestBody": _BODY}
+
+    @room.post("/predict", summary="What is seen in a picture", responses=_ANSWERS, openapi_extensions=body)
     def predict() -> Response:
-        """What is seen in the picture of the request."""
-        _check_head(request, limits.max_bytes)
+        """Of a form's file, or of the body. Nothing is kept."""
+        check_head(request, limits.max_bytes, _WHAT, ("image",))
         wait_s = rate.wait_s(request.remote_addr or "")
         if wait_s:
             seconds = math.ceil(wait_s)
             text = f"more than {limits.per_minute} pictures a minute: try again in {seconds} s"
             raise TooManyRequests(text, retry_after=seconds)
         with _one_of(places, limits.at_a_time):
-            data = _uploaded(request, limits.max_bytes)
+            file = io.BytesIO()  # nothing of it touches the disk
+            read_file(request, limits.max_bytes, _WHAT, file)
             try:
                 with decoding:
-                    picture = read_picture(data)
-                del data
+                    picture = read_picture(file.getvalue())
+                del file
                 prediction = predictor.predict(picture.image, limits.answer_s)
             except BadPicture as error:
                 raise BadRequest(str(error)) from None
@@ -106,92 +105,6 @@ def _one_of(places: threading.BoundedSemaphore, count: int) -> Iterator[None]:
         yield
     finally:
         places.release()
-
-
-def _check_head(request: Request, max_bytes: int) -> None:
-    """Refuse before anything of the body is read.
-
-    Raises:
-        HTTPException: what the request says of its body is nothing that can be taken.
-    """
-    kind = request.mimetype
-    if kind not in {_MULTIPART, "application/octet-stream"} and not kind.startswith("image/"):
-        raise UnsupportedMediaType(
-            f"got Content-Type {kind[:80]!r}: send a picture as multipart/form-data in the field {FIELD!r}, "
-            "or as the body with Content-Type image/jpeg, image/png or image/webp"
-        )
-    if kind == _MULTIPART and not request.mimetype_params.get("boundary"):
-        raise BadRequest("the Content-Type multipart/form-data names no boundary")
-    if (request.content_length or 0) > max_bytes + FORM_BYTES:
-        raise _too_large(max_bytes)
-    if not request.content_length and request.headers.get("Transfer-Encoding", "").lower() != "chunked":
-        raise BadRequest("the request has no body: a picture is needed")
-
-
-def _too_large(max_bytes: int, more: str = "") -> HTTPException:
-    return RequestEntityTooLarge(f"a picture may have at most {max_bytes / 1e6:g} MB{more}")
-
-
-def _uploaded(request: Request, max_bytes: int) -> bytes:
-    """The picture's file, read from the body; nothing of it touches the disk.
-
-    Raises:
-        HTTPException: it does not come as it should.
-    """
-    request.max_content_length = max_bytes + FORM_BYTES
-    try:
-        data = _file_of_form(request) if request.mimetype == _MULTIPART else _whole_body(request)
-    except ClientDisconnected as error:  # werkzeug's name for every way in which a body ends early
-        if isinstance(error.__context__, TimeoutError):
-            raise RequestTimeout("the picture came too slowly") from None
-        if isinstance(error.__context__, BodyTooLarge):
-            raise _too_large(max_bytes) from None
-        raise BadRequest("the connection ended before the whole picture came") from None
-    except RequestEntityTooLarge:
-        more = f", its form {_MAX_PARTS} parts and {_MAX_TEXT_BYTES // 1024} kB of text"
-        raise _too_large(max_bytes, more if request.mimetype == _MULTIPART else "") from None
-    if len(data) > max_bytes:
-        raise _too_large(max_bytes)
-    if not data:
-        raise BadRequest("the file is empty: a picture is needed")
-    return data
-
-
-def _whole_body(request: Request) -> bytes:
-    data = request.get_data(cache=False)
-    if len(data) < (request.content_length or 0):
-        raise ClientDisconnected
-    return data
-
-
-def _file_of_form(request: Request) -> bytes:
-    """The one file of a form.
-
-    Raises:
-        BadRequest: the form is damaged or has no such file, or several.
-        RequestEntityTooLarge: it has too many parts, or too long ones that are no file.
-    """
-    parser = FormDataParser(
-        stream_factory=lambda *_args, **_kwargs: io.BytesIO(),
-        max_form_memory_size=_MAX_TEXT_BYTES,
-        max_form_parts=_MAX_PARTS,
-        silent=False,
-    )
-    try:
-        _, form, files = parser.parse(
-            request.stream, _MULTIPART, request.content_length, dict(request.mimetype_params)
-        )
-    except ValueError as error:
-        raise BadRequest(f"the form is damaged: {error}") from None
-    found = files.getlist(FIELD)
-    if len(found) == 1 and len(files) == 1:
-        return found[0].stream.read()
-    if FIELD in form:
-        raise BadRequest(f"the field {FIELD!r} holds text: send it as a file, with a file name")
-    if not found:
-        others = ", ".join(repr(name)[:40] for name in [*files, *form][:_MAX_PARTS]) or "none"
-        raise BadRequest(f"no file in a field {FIELD!r}; fields: {others}")
-    raise BadRequest(f"got {sum(1 for _ in files.items(multi=True))} files: send one at a time")
 
 
 def _as_json(prediction: Prediction, picture: Picture) -> dict[str, Any]:

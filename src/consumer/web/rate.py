@@ -32,14 +32,21 @@ class RateLimit:
         self._lock = threading.Lock()
         self._full_at_s: OrderedDict[str, float] = OrderedDict()  # the longest unseen client first
 
-    def wait_s(self, address: str) -> float:
-        """0 when the client may go on, which then counts; else the seconds until it may."""
+    def wait_s(self, address: str, counts: bool = True) -> float:
+        """0 when the client may go on; else the seconds until it may.
+
+        Args:
+            address: of the client; all of one IPv6 network of 64 bits are one client.
+            counts: whether going on counts; without, it is only looked at.
+        """
         client, now_s = _network(address), self._clock()
         with self._lock:
             full_at_s = max(now_s, self._full_at_s.get(client, now_s)) + self._each_s
             wait_s = full_at_s - now_s - self._full_s
             if wait_s > 1e-9:
                 return wait_s
+            if not counts:
+                return 0.0
             self._full_at_s[client] = full_at_s
             self._full_at_s.move_to_end(client)
             if len(self._full_at_s) > _MAX_CLIENTS:

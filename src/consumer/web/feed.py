@@ -1,0 +1,83 @@
+"""Events and alerts as they are stored, told to pages that stay open: server-sent events (HTML Standard, 9.2)."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from typing import Final
+
+from flask import Response, request
+from flask_openapi3.blueprint import APIBlueprint
+from flask_openapi3.models.tag import Tag
+from pydantic import BaseModel, Field
+from werkzeug.exceptions import ServiceUnavailable
+
+from consumer.feed import Feed, Listener, TooManyListeners, Wanted
+from consumer.web.event_schemas import AlertOut, EventOut, FeedOut
+from consumer.web.periods import Confidence, Query, StreamName, Text
+from consumer.web.schemas import Problem
+
+_PING_S: Final = 5.0
+_TRY_AGAIN_S: Final = 10
+_LASTS_S: Final = 600.0  # then the answer ends, and a page that is still there asks again by itself
+_OPENING: Final = b"retry: 1000\n\n"
+_HEADERS: Final = {"Cache-Control": "no-store, no-transform", "X-Accel-Buffering": "no"}
+_STREAM: Final = {"content": {"text/event-stream": {"schema": {"type": "string"}}}}
+
+
+class FeedQuery(Query):
+    """What to be told of."""
+
+    stream: StreamName | None = Field(None, description="of this stream")
+    label: Text | None = Field(None, description="with this label")
+    min_confidence: Confidence | None = Field(None, description="events with at least this confidence, 0 to 1")
+
+
+def blueprint(feed: Feed, lasts_s: float = _LASTS_S) -> APIBlueprint:
+    """The room of the live feed.
+
+    Args:
+        feed: what is told.
+        lasts_s: seconds after which an answer ends, so that a thread is not held by a page left open for ever.
+    """
+    room = APIBlueprint("feed", __name__, abp_tags=[Tag(name="events")])
+
+    @room.get("/events/live", responses={"200": _STREAM, "503": Problem})
+    def live(query: FeedQuery) -> Response:
+        """Events and alerts as they are stored, as server-sent events.
+
+        "event: events" carries {"events": […], "left_out": n}, at most four times a second, one event a second of
+        each stream and label. "event: alert" carries an alert when it is raised and again when it is over.
+        """
+        if request.method == "HEAD":  # nothing follows, so nothing is taken that the end of an answer would give back
+            return Response(headers=_HEADERS, content_type="text/event-stream")
+        place = feed.listener(Wanted(query.stream, query.label, query.min_confidence))
+        try:
+            listener = place.__enter__()
+        except TooManyListeners as error:
+            raise ServiceUnavailable(f"{error}; try again later", retry_after=_TRY_AGAIN_S) from None
+        response = Response(_told(feed, listener, lasts_s), headers=_HEADERS, content_type="text/event-stream")
+        # What is taken for the answer is given back when the connection ends, however it does.
+        response.call_on_close(lambda: place.__exit__(None, None, None))
+        return response
+
+    return room
+
+
+def _told(feed: Feed, listener: Listener, lasts_s: float) -> Iterator[bytes]:
+    ends_s = time.monotonic() + lasts_s
+    yield _OPENING
+    while not feed.closed and (left_s := ends_s - time.monotonic()) > 0:
+        batch = listener.next(min(_PING_S, left_s))
+        if batch is None:
+            yield b": ping\n\n"  # finds out who has left
+            continue
+        for alert in batch.alerts:
+            yield _message("alert", AlertOut.of(alert))
+        if batch.events:
+            out = FeedOut.model_construct(events=list(map(EventOut.of, batch.events)), left_out=batch.left_out)
+            yield _message("events", out)
+
+
+def _message(kind: str, data: BaseModel) -> bytes:
+    return f"event: {kind}\ndata: {data.model_dump_json()}\n\n".encode()

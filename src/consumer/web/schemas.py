@@ -1,0 +1,145 @@
+"""What the web answers with, as pydantic models: the API's description is made of them."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field, RootModel
+
+Part = Literal["up", "down"]
+
+
+class Problem(BaseModel):
+    """An error (RFC 9457)."""
+
+    type: str = Field(description="about:blank: the status says it all")
+    title: str = Field(description="name of the status")
+    status: int
+    detail: str = Field(description="what was got, what is allowed, and what to do")
+
+
+class WrongValue(BaseModel):
+    """One value of a request that cannot be used."""
+
+    loc: list[str | int] = Field(description="where it stands: the parameter's name, and the way into it")
+    msg: str = Field(description="what is wrong with it")
+
+
+class InvalidRequest(Problem):
+    """An error in parameters (RFC 9457), with each that is wrong."""
+
+    errors: list[WrongValue]
+
+
+class Counts(BaseModel):
+    """Since the worker's start."""
+
+    received: int = Field(description="records of the topic")
+    classified: int = Field(description="frames")
+    rejected: int = Field(description="records that are no frames")
+    stored: int = Field(description="events that were new to the store")
+    duplicates: int = Field(description="events that the store had already")
+    done: int = Field(description="records whose offset may be committed")
+
+
+class HealthOut(BaseModel):
+    """Health of a worker."""
+
+    status: Literal["healthy", "unhealthy"]
+    broker: Part
+    store: Part
+    lag: int | None = Field(
+        description="frames on the topic that are not shown yet; null while Kafka does not answer"
+    )
+    frames_per_second: float = Field(description="classified, over the last five seconds")
+    detect_ms: float = Field(description="median time of the classifier for a frame")
+    latency_ms: float = Field(description="median time from capture to shown")
+    viewers: int = Field(description="watching now")
+    counts: Counts
+
+
+class StreamOut(BaseModel):
+    """A stream and its newest frame."""
+
+    stream: str
+    frame: int = Field(description="number of the newest frame in its run")
+    time_us: int = Field(description="its capture time, microseconds since 1970 UTC")
+    age_s: float = Field(description="seconds since then")
+    frames_per_second: float = Field(description="shown, over the last three seconds")
+    labels: list[str] = Field(description="what is seen, steadied over time")
+    latency_ms: float | None = Field(description="from the capture of that frame until it was shown")
+    lag: int | None = Field(description="frames that wait in its partition; null while Kafka does not answer")
+
+
+class StreamsOut(BaseModel):
+    """All streams, by name."""
+
+    streams: list[StreamOut]
+
+
+class AboutOut(BaseModel):
+    """What this worker is and what it keeps."""
+
+    model_config = ConfigDict(frozen=True)
+
+    version: str = Field(description="of Framewatch")
+    preset: str | None = Field(description="classifier by name; null where a folder was given")
+    model: str = Field(description="name and content hash of the classifier, as in events")
+    labels: list[str] = Field(description="what it can see")
+    retention_days: float = Field(description="what is stored is deleted after so many days")
+    max_upload_mb: float = Field(description="megabytes of a picture")
+    max_video_mb: float = Field(description="megabytes of a video")
+    password: bool = Field(description="whether one is asked for")
+    rules: int = Field(description="how many raise alerts")
+    started: datetime
+
+
+class ActionOut(BaseModel):
+    """A class with its share."""
+
+    action: str
+    confidence: float
+
+
+class ScoreOut(BaseModel):
+    """A label with its share."""
+
+    label: str
+    confidence: float
+
+
+class BoxOut(BaseModel):
+    """Left, top and size in pixels of the picture."""
+
+    x: int
+    y: int
+    width: int
+    height: int
+
+
+class DetectionOut(BaseModel):
+    """One thing seen in a picture."""
+
+    label: str
+    confidence: float
+    box: BoxOut | None = Field(description="null for a label of the whole picture")
+    landmarks: list[tuple[float, float]] = Field(description="points in pixels of the picture")
+    scores: list[ScoreOut] = Field(description="best first")
+
+
+class PredictionOut(BaseModel):
+    """What is seen in a picture."""
+
+    action: str | None = Field(description="label of the whole picture or of the largest face; null without one")
+    confidence: float | None
+    all_predictions: list[ActionOut] = Field(description="every class with its share, best first")
+    detections: list[DetectionOut]
+    model: str = Field(description="name and content hash of what answered")
+    width: int = Field(description="of the picture, upright")
+    height: int
+    detail: str = Field("", description="only where nothing was found: says so")
+
+
+class ClassesOut(RootModel[list[str]]):
+    """Names of everything that can be seen, in the order of the model's outputs."""
