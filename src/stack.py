@@ -115,7 +115,8 @@ class Stack:
         self._say(f"state     {self._home.folder}")
         if consumer:
             host = "127.0.0.1" if self._settings.is_loopback() else self._settings.host
-            self._say(f"[bold]live      http://{host}:{self._settings.port}/video[/bold]   (Ctrl-C ends all of it)")
+            self._say(f"[bold]pages     http://{host}:{self._settings.port}/[/bold]   (Ctrl-C ends all of it)")
+            self._say(f"live      http://{host}:{self._settings.port}/video")
 
     def _services(self) -> list[Child]:
         """The embedded services that are not replaced by others; also notes where they answer."""
@@ -154,6 +155,7 @@ class Stack:
             argv += ["--preset", self._settings.preset]
         argv += ["--insecure"] if self._settings.insecure else []
         argv += ["--output", self._settings.output] if self._settings.output else []
+        argv += ["--rules", str(self._settings.rules)] if self._settings.rules else []
         return self._child("consumer", argv, ready=lambda: accepts(port, self._settings.host), stop_s=45)
 
     def _producer(self, position: int, plan: SourcePlan, of: int) -> Child:

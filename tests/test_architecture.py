@@ -19,6 +19,7 @@ ABOVE = {"services", "cli", "stack"}
 SERVERS = {"confluent_kafka", "flask", "pymongo"}
 FORBIDDEN = {
     "vision": {"training", "storage", "stream", "consumer", "producer", *ABOVE, *SERVERS},
+    "activity": {"training", "vision", "consumer", "producer", *ABOVE, *SERVERS},
     "storage": {"training", "vision", "consumer", "producer", *ABOVE, *SERVERS} - {"pymongo"},
     "stream": {"training", "vision", "storage", "consumer", "producer", *ABOVE, *SERVERS} - {"confluent_kafka"},
     "producer": {"training", "storage", "consumer", *ABOVE, "flask", "pymongo"},

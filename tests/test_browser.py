@@ -26,9 +26,12 @@ from vision.annotate import colour_of
 from vision.jpeg import encode_jpeg
 from vision.types import Image
 
+# The moving picture: on the wall, on the page of its stream, or by itself at its own address.
+PICTURE = "#wall img.live, [data-view=stream]:not([hidden]) img.live, body > img"
 FLAGS = (
     "--headless=new", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
     "--disable-background-networking", "--disable-component-update", "--disable-sync",
+    "--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream",  # a camera that is let in at once
 )  # fmt: skip
 
 
@@ -52,7 +55,7 @@ class Browser:
 
     def open(self, address: str) -> None:
         self.driver.get(address)
-        ready = "return document.URL === arguments[0] && document.readyState === 'complete' && !!window.live"
+        ready = "return document.URL === arguments[0] && document.documentElement.dataset.rooms !== undefined"
         wait_for(lambda: bool(self.run(ready, address)), "the page")
 
     def run(self, script: str, *arguments: object) -> Any:
@@ -63,19 +66,29 @@ class Browser:
 
     def width(self) -> int:
         """Of the picture itself, 0 before there is one."""
-        return int(self.run("return document.querySelector('img')?.naturalWidth ?? 0"))
+        return int(self.run("return document.querySelector(arguments[0])?.naturalWidth ?? 0", PICTURE))
 
     def shown(self) -> Image:
         """The picture as it is on the screen."""
-        png = self.driver.find_element(By.TAG_NAME, "img").screenshot_as_png
+        png = self.driver.find_element(By.CSS_SELECTOR, PICTURE).screenshot_as_png
         decoded = cv2.imdecode(np.frombuffer(png, np.uint8), cv2.IMREAD_COLOR)
         return np.asarray(decoded, np.uint8)
 
     def place(self) -> dict[str, float]:
-        """Where the picture is on the page."""
-        return dict(self.run("return document.querySelector('img').getBoundingClientRect().toJSON()"))
+        """Where the picture is on the wall, or will be."""
+        script = """
+            const places = [...document.querySelectorAll('[data-view=live] .picture')];
+            return places.find((place) => place.offsetParent).getBoundingClientRect().toJSON()"""
+        return dict(self.run(script))
+
+    def telephone(self) -> None:
+        """A small screen from now on, until the end of the test."""
+        metrics = {"width": 360, "height": 740, "deviceScaleFactor": 1, "mobile": True}
+        self.driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", metrics)
 
     def moves(self) -> bool:
+        if not self.width():
+            return False
         before = self.shown()
         time.sleep(0.3)
         after = self.shown()
@@ -85,7 +98,9 @@ class Browser:
         """Errors in the console since the last time, but for requests that a server did not answer."""
         entries = self.driver.get_log("browser")  # type: ignore[no-untyped-call]  # selenium's own gap
         messages = [str(entry["message"]) for entry in entries if entry["level"] in ("SEVERE", "WARNING")]
-        return [text for text in messages if "net::ERR_" not in text and "503" not in text]
+        return [
+            text for text in messages if "net::ERR_" not in text and "503" not in text and "bluetooth" not in text
+        ]
 
 
 @pytest.fixture(scope="module")
@@ -100,7 +115,9 @@ def chrome(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
 @pytest.fixture
 def browser(chrome: Browser) -> Iterator[Browser]:
     chrome.driver.set_window_size(900, 800)
+    chrome.complaints()  # of the test before, which may have failed
     yield chrome
+    chrome.driver.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
     assert chrome.complaints() == []
     chrome.driver.get("about:blank")
 
@@ -111,6 +128,9 @@ def showing(max_viewers: int = 8) -> Iterator[Site]:
     images = [encode_jpeg(np.full((360, 640, 3), shade, np.uint8)) for shade in range(0, 250, 10)]
     with serve(max_viewers) as site, site.publishing(images, fps=20):
         yield site
+
+
+FILTER = "return getComputedStyle(document.querySelector(arguments[0])).filter"
 
 
 def box_pixels(image: Image) -> int:
@@ -132,7 +152,7 @@ def test_the_page_shows_what_comes_and_gets_over_a_server_that_was_away(
     consumer = consume()
     browser.open(f"http://127.0.0.1:{port}/")
     wait_for(lambda: browser.text("#health") == "healthy", "health")
-    assert "No stream yet" in browser.text("#picture")
+    assert "No stream yet" in browser.text("main")
     assert browser.width() == 0
     place = browser.place()
 
@@ -140,9 +160,9 @@ def test_the_page_shows_what_comes_and_gets_over_a_server_that_was_away(
     wait_for(lambda: browser.width() == 640, "the picture")
     assert browser.place() == place  # nothing jumped
     assert browser.moves()
-    wait_for(lambda: browser.text("#streams a") == "sample", "the stream in the list")
-    assert "No stream yet" not in browser.text("#picture")
-    wait_for(lambda: browser.text("#streams span").endswith("face"), "a face in the list")
+    assert browser.text("#wall .name") == "sample"
+    assert "No stream yet" not in browser.text("main")
+    wait_for(lambda: browser.text("#wall .seen") == "face", "a face on its tile")
     wait_for(lambda: box_pixels(browser.shown()) > 300, "a box in the picture")
     assert max(map(box_pixels, sample_frames())) < 100  # as they were sent
     assert browser.complaints() == []
@@ -153,17 +173,15 @@ def test_the_page_shows_what_comes_and_gets_over_a_server_that_was_away(
     said = browser.text("#health")
     time.sleep(1.5)
     assert browser.text("#health") == said  # since when, not until when
-    assert "grayscale" in browser.run("return getComputedStyle(live).filter")
+    assert "grayscale" in browser.run(FILTER, PICTURE)
 
     consume()
     wait_for(lambda: browser.text("#health") == "healthy", "health again")
     wait_for(lambda: browser.width() == 640 and browser.moves(), "a picture that moves again")
-    assert browser.run("return getComputedStyle(live).filter") == "none"
+    assert browser.run(FILTER, PICTURE) == "none"
 
     browser.driver.find_element(By.LINK_TEXT, "sample").click()
-    wait_for(
-        lambda: browser.driver.current_url == f"http://127.0.0.1:{port}/video/sample", "the stream's own address"
-    )
+    wait_for(lambda: browser.driver.current_url.endswith("/#/stream/sample"), "the stream's own page")
     wait_for(lambda: browser.width() == 640 and browser.moves(), "the stream's picture")
 
 
@@ -192,30 +210,60 @@ def test_without_a_place_the_page_says_so_and_takes_one_when_it_is_free(browser:
     with showing(max_viewers=1) as site:
         with site.open("/video"):
             browser.open(f"http://127.0.0.1:{site.port}/")
-            wait_for(lambda: "No picture now" in browser.text("#picture"), "word of it", 10)
+            wait_for(lambda: "No picture now" in browser.text("#wall .picture"), "word of it", 10)
         wait_for(lambda: browser.width() == 640 and browser.moves(), "the picture", 15)
-        wait_for(lambda: browser.text("#picture") == "", "the end of the message", 5)
+        wait_for(lambda: browser.text("#wall .picture") == "", "the end of the message", 5)
 
 
 def test_it_fits_a_telephone_and_goes_by_the_keyboard(browser: Browser) -> None:
     with showing() as site, ExitStack() as more:
         for name in ("b" * 64, "front door", "Ähre @home"):
             more.enter_context(site.publishing([encode_jpeg(np.zeros((48, 64, 3), np.uint8))], fps=5, stream=name))
-        browser.driver.execute_cdp_cmd(
-            "Emulation.setDeviceMetricsOverride",
-            {"width": 360, "height": 740, "deviceScaleFactor": 1, "mobile": True},
-        )
+        browser.telephone()
         browser.open(f"http://127.0.0.1:{site.port}/")
-        wait_for(lambda: browser.run("return streams.children.length") == 4, "the streams")
+        wait_for(lambda: browser.run("return document.querySelectorAll('#wall li').length") == 4, "the streams")
         assert browser.run("return [innerWidth, document.documentElement.scrollWidth]") == [360, 360]
-        names = browser.run("return [...document.querySelectorAll('#streams a')].map((a) => a.textContent)")
+        names = browser.run("return [...document.querySelectorAll('#wall .name')].map((a) => a.textContent)")
         assert names == sorted(names)
-        # The focus stays on a link although the list is brought up to date each second.
+        # The focus stays on a link although the wall is brought up to date each second.
+        browser.run("document.getElementById('theme').focus()")
         for expected in names[:2]:
             browser.driver.switch_to.active_element.send_keys(Keys.TAB)
             time.sleep(1.2)
             assert browser.run("return document.activeElement.textContent") == expected
         browser.driver.switch_to.active_element.send_keys(Keys.ENTER)
-        wait_for(lambda: browser.driver.current_url.endswith("/video/cam"), "the stream's own address")
+        wait_for(lambda: browser.driver.current_url.endswith("/#/stream/cam"), "the stream's own page")
+        wait_for(lambda: browser.text("#stream-heading") == "cam", "its name")
         wait_for(lambda: browser.width() == 640 and browser.moves(), "the stream's picture")
-        browser.driver.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
+
+
+def test_many_streams_share_few_connections_and_all_keep_moving(browser: Browser) -> None:
+    browser.driver.set_window_size(1500, 1000)
+    with serve(16) as site, ExitStack() as more:
+        for number in range(10):
+            images = [encode_jpeg(np.full((180, 320, 3), shade, np.uint8)) for shade in range(0, 250, 25)]
+            more.enter_context(site.publishing(images, fps=10, stream=f"s{number}"))
+        browser.open(f"http://127.0.0.1:{site.port}/")
+        shown = "return [...document.querySelectorAll('#wall canvas')].map((canvas) => canvas.dataset.shown)"
+        wait_for(lambda: len(browser.run(shown)) == 10, "the wall")
+        browser.run("document.getElementById('wall').scrollIntoView()")
+        seen = "return [...document.querySelectorAll('#wall canvas')].filter((canvas) => canvas.dataset.shown).length"
+        wait_for(lambda: int(browser.run(seen)) >= 6, "the pictures on the screen")
+        before = browser.run(shown)
+        time.sleep(3)
+        moved = sum(old is not None and old != new for old, new in zip(before, browser.run(shown), strict=True))
+        assert moved >= 6  # those on the screen
+        assert site.hub.viewers == 0  # a live picture has a connection of its own, and a browser has six
+
+
+def test_a_hidden_page_gives_its_connections_back_and_takes_them_again(browser: Browser) -> None:
+    with showing() as site:
+        browser.open(f"http://127.0.0.1:{site.port}/")
+        wait_for(lambda: site.hub.viewers == 1, "the viewer")
+        page = browser.driver.current_window_handle
+        browser.driver.switch_to.new_window("tab")
+        wait_for(lambda: site.hub.viewers == 0, "the viewer gone", 10)
+        browser.driver.close()
+        browser.driver.switch_to.window(page)
+        wait_for(lambda: site.hub.viewers == 1, "the viewer again", 10)
+        wait_for(lambda: browser.width() == 640 and browser.moves(), "the picture")

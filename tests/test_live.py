@@ -13,7 +13,8 @@ from functools import partial
 import pytest
 
 from conftest import wait_for
-from consumer.live import LiveFrame, LiveHub, TooManyViewers
+from consumer.live import LiveHub, TooManyViewers
+from consumer.live_frame import LiveFrame
 
 JPEG = b"\xff\xd8 a picture \xff\xd9"
 

@@ -52,7 +52,8 @@ class DyingStore(EventStore):
 AFTER = sys.argv[1]
 settings = load_settings(topic=sys.argv[2], group=sys.argv[3], database=sys.argv[4], port=sys.argv[5], instance="w")
 where = endpoints(settings)
-run_worker(settings, where, DyingStore(connect(where.mongodb)[settings.database]), threading.Event())
+database = connect(where.mongodb)[settings.database]
+run_worker(settings, where, database, threading.Event(), store=DyingStore(database))
 """
 
 

@@ -193,6 +193,7 @@ def test_every_frame_arrives_once_in_order_whole_and_stamped(bench: Bench) -> No
     assert summary | {"seconds": 0, "megabytes_per_second": 0} == {
         "stream": "sample", "run": "r1", "frames_read": 420, "delivered": 420, "failed": 0, "dropped": 0,
         "megabytes": pytest.approx(megabytes, abs=0.001), "seconds": 0, "megabytes_per_second": 0, "error": None,
+        "partition": arrived[0].partition, "first_offset": 0, "last_offset": 419,
     }  # fmt: skip
     assert 0 < summary["seconds"] < (after_us - before_us) / 1e6
     assert summary["megabytes_per_second"] == pytest.approx(megabytes / summary["seconds"], rel=0.02)
@@ -206,6 +207,94 @@ def test_the_pace_is_as_recorded_or_as_said_or_as_fast_as_possible(
     times = [frame.time_us / 1e6 for frame in bench.frames()]
     assert len(times) == 30
     assert times[-1] - times[0] == pytest.approx(seconds, abs=0.2)
+
+
+AT = "2026-01-02T03:04:05.000006Z"
+AT_US = 1_767_323_045_000_006
+
+
+def test_a_recording_can_be_put_at_another_time_at_its_own_pace_however_fast_it_is_sent(
+    bench: Bench, clip: Path
+) -> None:
+    bench.figures(clip, "--fps", "max", "--start-at", AT, "--run", "start")
+    bench.figures(clip, "--fps", "60", "--end-at", AT, "--run", "end")
+    bench.figures(clip, "--fps", "max", "--end-at", AT, "--max-frames", 30, "--run", "same")
+    times: dict[str, list[int]] = {}
+    for frame in bench.frames():
+        times.setdefault(frame.run, []).append(frame.time_us)
+    assert times["start"] == [AT_US + round(k * 1e6 / 15) for k in range(30)]
+    assert times["end"] == times["same"] == [AT_US - 2_000_000 + round(k * 1e6 / 15) for k in range(30)]
+
+
+def test_pictures_at_another_time_need_a_pace_unless_it_is_one(bench: Bench, tmp_path: Path) -> None:
+    one = write_picture(tmp_path / "1.png", plain(50))
+    write_picture(tmp_path / "2.png", plain(60))
+    code, _, err = bench.run(tmp_path, "--start-at", AT)
+    assert (code, "have no pace of their own: say one by --fps" in err) == (1, True)
+    bench.figures(tmp_path, "--start-at", AT, "--fps", 50, "--run", "both")
+    bench.figures(one, "--end-at", AT, "--run", "one")
+    assert sorted(f.time_us - AT_US for f in bench.frames()) == [0, 0, 20_000]
+
+
+def test_a_camera_has_the_time_it_has(bench: Bench) -> None:
+    code, _, err = bench.run("rtsp://127.0.0.1:1/x", "--start-at", AT, "--end-at", AT)
+    assert (code, "--start-at and --end-at: got both" in err) == (2, True)
+    code, _, err = bench.run(9999, "--start-at", AT)
+    assert (code, "is live: only a recording can be put at another time" in err) == (1, True)
+    code, _, err = bench.run(SAMPLE, "--end-at", "noon")
+    assert (code, "got 'noon': expected a time such as" in err) == (2, True)
+
+
+def test_what_is_too_long_or_too_large_is_refused_by_its_bounds(bench: Bench, clip: Path, tmp_path: Path) -> None:
+    code, out, err = bench.run(clip, "--json", "--fps", "max", "--max-frames", 7)
+    assert (code, json.loads(out)["delivered"]) == (1, 7)
+    assert "clip.avi: has more than 7 pictures: the rest is left out" in err
+    picture = write_picture(tmp_path / "1.png", plain(50))
+    for source, size in ((clip, "160x120"), (picture, "60x40")):
+        code, _, err = bench.run(source, "--max-pixels", 2000)
+        assert (code, f"{size} pixels; at most 2000 are allowed" in err) == (1, True)
+    assert bench.count() == 7
+    assert bench.figures(picture, "--max-pixels", 2400)["delivered"] == 1
+
+
+def test_a_program_reads_how_far_it_is_line_by_line(bench: Bench, clip: Path) -> None:
+    code, out, err = bench.run(clip, "--fps", 20, "--progress", "--run", "r1", "--stream", "c")
+    lines = [json.loads(line) for line in out.splitlines()]
+    assert (code, err) == (0, "")
+    assert 4 <= len(lines) <= 9
+    read = [line["frames_read"] for line in lines]
+    assert read == sorted(read)
+    assert {line["total"] for line in lines[:-1]} == {30}
+    last = lines[-1]
+    assert (last["frames_read"], last["delivered"], last["error"]) == (30, 30, None)
+    assert (last["first_offset"], last["last_offset"]) == (0, 29)
+    code, out, _ = bench.run(clip.with_name("none.avi"), "--progress")
+    assert (code, "no such file" in json.loads(out)["error"]) == (1, True)
+
+
+def test_nobody_reads_how_far_it_is_and_it_ends(bench: Bench) -> None:
+    process = bench.start(SAMPLE, "--loop", "--progress")
+    assert process.stdout is not None
+    process.stdout.readline()
+    process.stdout.close()
+    assert process.wait(20) == 1
+
+
+def test_it_stays_near_those_who_classify(bench: Bench) -> None:
+    process = bench.start(SAMPLE, "--fps", "max", "--ahead", 50, "--group", "slow", "--progress")
+    bench.wait_for(50)
+    time.sleep(1)
+    assert bench.count() == 50
+    partition = bench.arrived()[0].partition
+    consumer = Consumer({"bootstrap.servers": bench.kafka, "group.id": "slow"})
+    consumer.commit(offsets=[TopicPartition(bench.topic, partition, 30)], asynchronous=False)
+    bench.wait_for(80)
+    time.sleep(1)
+    assert bench.count() == 80
+    process.send_signal(signal.SIGTERM)
+    out, _ = process.communicate(timeout=20)
+    consumer.close()
+    assert json.loads(out.splitlines()[-1])["delivered"] == 80
 
 
 def test_two_producers_at_once_do_not_mix(bench: Bench, clip: Path) -> None:

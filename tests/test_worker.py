@@ -19,6 +19,7 @@ from conftest import wait_for
 from consumer.intake import Intake
 from consumer.lanes import Lanes
 from consumer.live import LiveHub
+from consumer.offsets import Place
 from consumer.rejects import RejectedTopic
 from consumer.report import line_for
 from consumer.stats import Stats
@@ -79,9 +80,10 @@ def worker(
         run_worker(
             settings,
             endpoints,
-            store,
+            store._database,
             stop,
             lambda seen: running.shown.append((seen.frame.stream, seen.frame.number)),
+            store=store,
         )
 
     thread = threading.Thread(target=run)
@@ -246,10 +248,16 @@ class Watched(LiveHub):
         self.labels: list[tuple[str, ...]] = []
 
     def publish(
-        self, stream: str, number: int, time_us: int, labels: tuple[str, ...], render: Callable[[], bytes]
+        self,
+        stream: str,
+        number: int,
+        time_us: int,
+        labels: tuple[str, ...],
+        render: Callable[[], bytes],
+        place: Place | None = None,
     ) -> None:
         self.labels.append(labels)
-        super().publish(stream, number, time_us, labels, render)
+        super().publish(stream, number, time_us, labels, render, place)
 
 
 def test_labels_shown_are_steadied_while_those_printed_and_stored_are_raw(

@@ -5,34 +5,38 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable
-from contextlib import closing
+from contextlib import ExitStack, closing
 from pathlib import Path
 
 import click
+from pymongo.database import Database
 
 from cli.classifiers import chosen_classifier
 from cli.options import with_settings
+from cli.site import check_rules, make_activity, open_site, told_of_alerts
 from consumer.examine import Seen
+from consumer.feed import MAX_LISTENERS, Feed
 from consumer.health import HealthMonitor
 from consumer.images import ImageFolder
 from consumer.lanes import Lanes
 from consumer.live import LiveHub
-from consumer.predictor import Predictor
 from consumer.rejects import RejectedTopic
 from consumer.report import Console
 from consumer.results import Results
 from consumer.stats import Stats
-from consumer.web.app import create_app
-from consumer.web.predict import Limits
 from consumer.web.server import WebServer
 from consumer.worker import Worker
-from consumer.writer import Store, Writer
+from consumer.writer import Writer
 from errors import BrokerUnavailable, SettingError
 from objects import open_objects
 from services.home import Endpoints, endpoints
 from settings import Settings
 from stack import stop_on_signals
+from storage.alerts import AlertStore
+from storage.episodes import EpisodeStore
+from storage.events import Document
 from storage.mongo import EventStore, connect
+from storage.uploads import UploadStore
 from stream.kafka import ensure_topic, make_admin, make_consumer, make_producer, wait_for_broker
 from stream.names import rejected_topic
 
@@ -47,16 +51,16 @@ _US_PER_DAY = 24 * 3600 * 1_000_000
 @click.option("--quiet", is_flag=True, help="Do not print a line for each frame.")
 @with_settings(
     "topic", "group", "instance", "preset", "model", "models", "runtime", "lanes",
-    "save_images", "output", "retention_days", "database",
-    "host", "port", "insecure", "max_viewers", "max_upload_mb", "max_predictions", "partitions", "replication",
+    "save_images", "output", "retention_days", "rules", "episode_gap", "database",
+    "host", "port", "insecure", "hosts", "origins", "max_viewers", "max_upload_mb", "max_video_mb", "max_predictions",
+    "partitions", "replication",
 )  # fmt: skip
 def consume(from_beginning: bool, quiet: bool, settings: Settings) -> None:
     """Classify the frames of the topic, show them live, and store what is seen."""
     where = endpoints(settings)
     with connect(where.mongodb) as client, stop_on_signals() as stop:
-        store = EventStore(client[settings.database])
         try:
-            run_worker(settings, where, store, stop, None if quiet else Console(), from_beginning)
+            run_worker(settings, where, client[settings.database], stop, None if quiet else Console(), from_beginning)
         except BrokerUnavailable:
             if not stop.is_set():  # else it was told to end while it waited for one: all is well
                 raise
@@ -65,12 +69,22 @@ def consume(from_beginning: bool, quiet: bool, settings: Settings) -> None:
 def run_worker(
     settings: Settings,
     where: Endpoints,
-    store: Store,
+    database: Database[Document],
     stop: threading.Event,
     on_seen: Callable[[Seen], None] | None = None,
     from_beginning: bool = False,
+    store: EventStore | None = None,
 ) -> None:
     """Make the clients and parts of a worker, run it until ``stop``, and end them.
+
+    Args:
+        settings: of the run.
+        where: Kafka is.
+        database: for all that is stored.
+        stop: ends the run.
+        on_seen: called for each frame in order, once it is classified.
+        from_beginning: read the topic from its start whatever the group has committed.
+        store: takes the events, instead of one over the database.
 
     Raises:
         SettingError: a setting cannot be used, or not with the others.
@@ -80,11 +94,13 @@ def run_worker(
     """
     check_host(settings)
     options = settings.kafka_options
-    stats = Stats()
-    hub = LiveHub(settings.max_viewers)
+    store = store or EventStore(database)
+    stats, feed = Stats(), Feed()
+    hub = LiveHub(settings.max_viewers, lags=lambda: monitor.lags())
     images = _image_folder(settings.save_images) if settings.save_images else None
     results = check_output(settings)
     classifiers = chosen_classifier(settings, load=True)
+    rules = check_rules(settings, classifiers.labels)
     worker: Worker | None = None  # made once the broker answers; the health page is there before
     monitor = HealthMonitor(
         make_admin(where.kafka, options),
@@ -93,12 +109,23 @@ def run_worker(
         stats,
         lambda: hub.viewers,
     )
-    password = settings.password.get_secret_value() if settings.password else None
-    predictor = Predictor(classifiers.make, classifiers.labels)
-    limits = Limits(round(settings.max_upload_mb * 1e6), settings.max_predictions)
-    app = create_app(hub, monitor.health, settings.user, password, predictor, limits)
-    server = WebServer(app, settings.host, settings.port, settings.max_viewers)
-    with closing(monitor), server, closing(predictor), closing(hub):
+
+    def stored(seen: Seen) -> None:
+        feed.publish(seen.events)
+        if images:
+            images.save(seen)
+
+    with ExitStack() as ending:
+        ending.enter_context(closing(monitor))
+        on_alert = ending.enter_context(told_of_alerts(settings, database, feed))
+        activity = make_activity(settings, database, rules, on_alert)
+        app = ending.enter_context(
+            open_site(settings, where, database, hub, monitor, stats, feed, classifiers, rules)
+        )
+        endless = settings.max_viewers + MAX_LISTENERS
+        ending.enter_context(WebServer(app, settings.host, settings.port, endless))
+        ending.enter_context(closing(hub))
+        ending.enter_context(closing(feed))
         _log.info("started: waiting for frames; live picture at http://%s:%d/video", settings.host, settings.port)
         wait_for_broker(where.kafka, options, _FOREVER_S, stop.is_set)
         ensure_topic(where.kafka, settings.topic, settings.partitions, settings.replication, options)
@@ -111,11 +138,13 @@ def run_worker(
                 store=store,
                 rejects=rejects,
                 stats=stats,
-                on_stored=images.save if images else lambda seen: None,
+                on_stored=stored,
                 on_done=on_done,
                 on_failure=on_failure,
                 retention_us=round(settings.retention_days * _US_PER_DAY),
                 results=results,
+                activity=activity,
+                prunes=[of(database).prune for of in (EpisodeStore, AlertStore, UploadStore)],
             ),
             hub,
             stats,

@@ -2,30 +2,39 @@
 
 from __future__ import annotations
 
+import json
+import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from threading import Event
 
 import click
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from cli.events import MOMENT
+from cli.offsets import committed_offsets
 from cli.options import json_option, print_json, with_settings
-from errors import FramewatchError, SourceError
+from errors import FramewatchError, SettingError, SourceError
+from producer.ahead import Ahead
 from producer.pace import MAX, NATIVE
 from producer.produce import Plan
 from producer.produce import produce as produce_source
 from producer.publisher import Summary
 from producer.source import Source
 from producer.sources import open_source
+from producer.times import placed
 from services.home import endpoints
 from settings import Settings
 from stack import stop_on_signals
-from stream.kafka import ensure_topic, make_producer, wait_for_broker
+from stream.kafka import ensure_topic, make_admin, make_producer, wait_for_broker
 from stream.names import new_run_id, stream_name_of
 
 _MAX_FPS = 1000.0
 _MAX_WAIT_S = 86_400.0
+_EACH_LINE_S = 0.25
+
+Showing = Callable[[Source, Plan], AbstractContextManager[Callable[[Summary], None]]]
 
 
 class Fps(click.ParamType[str | float]):
@@ -82,15 +91,48 @@ FPS = Fps()
     default=60.0,
     help="Seconds to wait for a Kafka or bucket that is not there; default 60.",
 )
-@with_settings("stream", "run", "topic", "quality", "max_side", "partitions", "replication")
+@click.option(
+    "--start-at",
+    type=MOMENT,
+    help="Capture time of a recording's first picture; the others follow at its own pace, however fast it is sent.",
+)
+@click.option("--end-at", type=MOMENT, help="The same, counted back from the recording's end.")
+@click.option("--max-frames", type=click.IntRange(1), help="Pictures after which the rest is left out, as an error.")
+@click.option(
+    "--max-pixels", type=click.IntRange(1), help="Pixels of a picture; a file with more is refused, not decoded."
+)
+@click.option(
+    "--ahead",
+    type=click.IntRange(1),
+    help="Frames by which a recording may be ahead of the group's workers, so that others do not wait for it.",
+)
+@click.option(
+    "--progress", "as_lines", is_flag=True, help="Print JSON lines of how far it is; the last is the summary."
+)
+@with_settings("stream", "run", "topic", "group", "quality", "max_side", "partitions", "replication")
 @json_option
-def produce(source: str, fps: str | float, loop: bool, wait: float, as_json: bool, settings: Settings) -> int:
+def produce(
+    source: str,
+    fps: str | float,
+    loop: bool,
+    wait: float,
+    start_at: int | None,
+    end_at: int | None,
+    max_frames: int | None,
+    max_pixels: int | None,
+    ahead: int | None,
+    as_lines: bool,
+    as_json: bool,
+    settings: Settings,
+) -> int:
     """Send SOURCE to the topic, frame by frame.
 
     SOURCE is a video file, a folder of videos or pictures, a webcam's index, an rtsp:// or http:// address, or
     pictures in a bucket: s3://bucket/test/. The exit code is 1 when the source ended early or a frame could not be
     delivered; to be stopped by Ctrl-C is no error.
     """
+    if start_at is not None and end_at is not None:
+        raise SettingError("--start-at and --end-at: got both, expected one of them")
     plan = Plan(
         topic=settings.topic,
         stream=settings.stream or stream_name_of(source),
@@ -99,39 +141,92 @@ def produce(source: str, fps: str | float, loop: bool, wait: float, as_json: boo
         loop=loop,
         quality=settings.quality,
         max_side=settings.max_side,
+        max_frames=max_frames,
     )
+    showing = _lines if as_lines else _nothing if as_json else _bar
+
+    def opened(pause: Callable[[float], None]) -> tuple[Source, Plan]:
+        found = open_source(source, pause, settings.object_access(), wait, max_pixels)
+        return found, placed(plan, found, start_at, end_at)
+
     with stop_on_signals() as stop:
         try:
-            summary = _send(source, plan, settings, wait, stop, quiet=as_json)
-        except FramewatchError:
+            summary = _send(opened, settings, wait, stop, showing, ahead)
+        except FramewatchError as error:
             if not stop.is_set():
+                if as_lines:
+                    _print_line(Summary(plan.stream, plan.run, error=str(error)).as_json())
                 raise
             summary = Summary(plan.stream, plan.run)  # stopped before the first frame
-    _print(summary, as_json)
+        except BrokenPipeError:
+            return 1  # nobody reads how far it is: whoever asked for it is gone
+    if as_lines:
+        _print_line(summary.as_json())
+    else:
+        _print(summary, as_json)
     if summary.error:
         raise FramewatchError(summary.error)
     return 1 if summary.failed else 0
 
 
-def _send(source: str, plan: Plan, settings: Settings, wait_s: float, stop: Event, quiet: bool) -> Summary:
+def _send(
+    open_it: Callable[[Callable[[float], None]], tuple[Source, Plan]],
+    settings: Settings,
+    wait_s: float,
+    stop: Event,
+    showing: Showing,
+    ahead: int | None,
+) -> Summary:
     def pause(seconds: float) -> None:
         if stop.wait(seconds):
             raise SourceError("stopped")
 
-    opened = open_source(source, pause, settings.object_access(), wait_s)
+    opened, plan = open_it(pause)
     kafka = endpoints(settings).kafka
     wait_for_broker(kafka, settings.kafka_options, wait_s, stop.is_set)
     ensure_topic(kafka, plan.topic, settings.partitions, settings.replication, settings.kafka_options)
     client = make_producer(kafka, settings.kafka_options)
-    with _progress(opened, plan, quiet) as on_frame:
-        return produce_source(opened, plan, client, stop.is_set, on_frame, stop.wait)
+    hold = _never
+    if ahead is not None and not opened.live:
+        committed = committed_offsets(make_admin(kafka, settings.kafka_options), settings.group, plan.topic)
+        hold = Ahead(ahead, committed).is_too_far
+    with showing(opened, plan) as on_frame:
+        return produce_source(opened, plan, client, stop.is_set, on_frame, stop.wait, hold)
+
+
+def _never(summary: Summary) -> bool:  # noqa: ARG001
+    return False
 
 
 @contextmanager
-def _progress(source: Source, plan: Plan, quiet: bool) -> Iterator[Callable[[Summary], None]]:
+def _nothing(source: Source, plan: Plan) -> Iterator[Callable[[Summary], None]]:  # noqa: ARG001
+    yield lambda summary: None
+
+
+@contextmanager
+def _lines(source: Source, plan: Plan) -> Iterator[Callable[[Summary], None]]:
+    """For a program: the figures so far and how many frames there will be, some times a second."""
+    total = None if plan.loop else source.count
+    said_s = -_EACH_LINE_S
+
+    def say(summary: Summary) -> None:
+        nonlocal said_s
+        if time.monotonic() - said_s >= _EACH_LINE_S:
+            said_s = time.monotonic()
+            _print_line(summary.as_json() | {"total": total})
+
+    yield say
+
+
+def _print_line(figures: dict[str, object]) -> None:
+    click.echo(json.dumps(figures))
+
+
+@contextmanager
+def _bar(source: Source, plan: Plan) -> Iterator[Callable[[Summary], None]]:
     """A bar for a person at a terminal; nothing for anybody else."""
     console = Console(stderr=True)
-    if quiet or not console.is_terminal:
+    if not console.is_terminal:
         yield lambda summary: None
         return
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())

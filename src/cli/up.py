@@ -9,6 +9,7 @@ from cli.classifiers import chosen_classifier
 from cli.consume import check_host, check_output
 from cli.options import with_settings
 from cli.produce import FPS
+from cli.site import check_rules, check_webhook
 from producer.pace import NATIVE
 from settings import Settings
 from stack import SourcePlan, Stack, stop_on_signals
@@ -23,11 +24,14 @@ from stack import SourcePlan, Stack, stop_on_signals
     help="Pace of the sources: native (the default), max, or frames a second.",
 )
 @click.option("--loop", is_flag=True, help="Send the sources round and round.")
-@with_settings("host", "port", "preset", "model", "models", "runtime", "output", "run", "instance", "insecure")
+@with_settings(
+    "host", "port", "preset", "model", "models", "runtime", "output", "rules", "run", "instance", "insecure"
+)
 def up(sources: tuple[str, ...], fps: str | float, loop: bool, settings: Settings) -> None:
     """Start Kafka, the store and a consumer, and send SOURCEs through them until Ctrl-C."""
     check_host(settings)
-    chosen_classifier(settings)
+    check_rules(settings, chosen_classifier(settings).labels)
+    check_webhook(settings)
     check_output(settings)
     options = [
         "--fps",

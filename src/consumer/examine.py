@@ -41,6 +41,7 @@ class Seen:
         events: one for each detection.
         model: name and content hash of the classifier.
         detect_s: seconds the classifier took for this frame.
+        steady: detections with steadied labels, once it has been shown.
     """
 
     received: Received
@@ -49,6 +50,7 @@ class Seen:
     events: Sequence[Event]
     model: str
     detect_s: float
+    steady: Sequence[Detection] = ()
 
 
 @dataclass(frozen=True, slots=True)

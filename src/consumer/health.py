@@ -76,7 +76,7 @@ class HealthMonitor:
         self._viewers = viewers
         self._broker_seen_s = -math.inf
         self._store_seen_s = -math.inf
-        self._lag: int | None = None
+        self._lags: dict[Place, int] | None = None
         self._leaders_known = True
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="health", daemon=True)
@@ -91,12 +91,16 @@ class HealthMonitor:
             status="healthy" if broker and store else "unhealthy",
             broker="up" if broker else "down",
             store="up" if store else "down",
-            lag=self._lag if broker else None,
+            lag=sum(lags.values()) if broker and (lags := self._lags) is not None else None,
             frames_per_second=round(self._stats.frames_per_second(), 1),
             **self._stats.medians_ms(),
             viewers=self._viewers(),
             counts=self._stats.counts(),
         )
+
+    def lags(self) -> dict[Place, int]:
+        """Frames that are not shown yet, of each partition this worker has; none while the broker cannot be asked."""
+        return self._lags or {}
 
     def close(self) -> None:
         """End the thread."""
@@ -106,10 +110,10 @@ class HealthMonitor:
     def _run(self) -> None:
         while not self._stop.is_set():
             try:
-                self._lag = self._measure_lag()
+                self._lags = self._measure_lags()
                 self._broker_seen_s = time.monotonic()
             except KafkaException as error:
-                self._lag = None
+                self._lags = None
                 if error.args[0].code() in _ANSWERS or error.args[0].code() > 0:
                     self._broker_seen_s = time.monotonic()
             except TimeoutError as error:
@@ -118,7 +122,7 @@ class HealthMonitor:
                 self._store_seen_s = time.monotonic()
             self._stop.wait(_EVERY_S)
 
-    def _measure_lag(self) -> int:
+    def _measure_lags(self) -> dict[Place, int]:
         """Records between what is shown and the end of each partition this worker has.
 
         Raises:
@@ -130,7 +134,7 @@ class HealthMonitor:
             # The client keeps the leaders it knew before a broker was away, and would be refused by them for ever.
             self._admin.list_topics(timeout=_ANSWER_S)
         if not positions:
-            return 0
+            return {}
         self._leaders_known = False
         asked = {TopicPartition(topic, partition): LATEST for topic, partition in positions}
         futures = self._admin.list_offsets(asked, request_timeout=_ANSWER_S)
@@ -138,4 +142,4 @@ class HealthMonitor:
         if any(end < 0 for end in ends.values()):  # what the client gives when a broker does not answer
             raise TimeoutError("no offsets")
         self._leaders_known = True
-        return sum(max(0, end - positions[place]) for place, end in ends.items())
+        return {place: max(0, end - positions[place]) for place, end in ends.items()}

@@ -19,7 +19,7 @@ from confluent_kafka import Consumer, KafkaError, Message, TopicPartition
 from consumer.examine import Received
 from consumer.offsets import Offsets
 from errors import BrokerUnavailable
-from stream.message import Record
+from stream.kafka import record_of
 
 _log = logging.getLogger(__name__)
 
@@ -140,16 +140,4 @@ class Intake:
 def _received(message: Message) -> Received:
     topic, partition, offset = message.topic(), message.partition(), message.offset()
     assert topic is not None and partition is not None and offset is not None  # a message has a place
-    _, timestamp_ms = message.timestamp()
-    record = Record(_bytes(message.key()), _bytes(message.value()), _headers(message), timestamp_ms)
-    return Received(topic, partition, offset, record)
-
-
-def _bytes(raw: str | bytes | None) -> bytes | None:
-    return raw.encode() if isinstance(raw, str) else raw
-
-
-def _headers(message: Message) -> list[tuple[str, bytes | None]]:
-    headers = message.headers() or []
-    pairs = headers.items() if isinstance(headers, dict) else headers
-    return [(name, _bytes(value)) for name, value in pairs]
+    return Received(topic, partition, offset, record_of(message))

@@ -7,22 +7,17 @@ and memory does not grow with viewers.
 
 from __future__ import annotations
 
-import logging
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Final
 
+from consumer.live_frame import LiveFrame
+from consumer.offsets import Place
 from errors import FramewatchError
-
-_log = logging.getLogger(__name__)
-
-BOUNDARY: Final = "framewatch"
-OPENING: Final = f"--{BOUNDARY}\r\n".encode()
-_CLOSING: Final = b"\r\n" + OPENING
 
 _MAX_STREAMS: Final = 256
 _ALIVE_S: Final = 5.0
@@ -33,81 +28,20 @@ class TooManyViewers(FramewatchError):
     """Every place for a viewer is taken."""
 
 
-class LiveFrame:
-    """The newest frame of a stream; its picture is made at most once, when first asked for.
-
-    Attributes:
-        sequence: grows with every frame published, over all streams.
-        stream: name of the stream.
-        number: of the frame in its run.
-        time_us: capture time, microseconds since 1970 UTC.
-        labels: what is seen.
-    """
-
-    __slots__ = ("_head_size", "_lock", "_part", "_render", "labels", "number", "sequence", "stream", "time_us")
-
-    def __init__(
-        self,
-        sequence: int,
-        stream: str,
-        number: int,
-        time_us: int,
-        labels: tuple[str, ...],
-        render: Callable[[], bytes],
-    ) -> None:
-        self.sequence = sequence
-        self.stream = stream
-        self.number = number
-        self.time_us = time_us
-        self.labels = labels
-        self._lock = threading.Lock()  # whoever asks meanwhile waits for the one who makes it
-        self._render: Callable[[], bytes] | None = render
-        self._part = b""
-        self._head_size = 0
-
-    @property
-    def jpeg(self) -> bytes | None:
-        """The annotated picture, or None when it could not be made."""
-        part = self.part
-        return part[self._head_size : -len(_CLOSING)] if part else None
-
-    @property
-    def part(self) -> bytes | None:
-        """The picture as a part of a multipart/x-mixed-replace answer, or None when it could not be made.
-
-        It is closed by the next boundary: a browser paints a part only once it has seen that.
-        """
-        with self._lock:
-            if self._render is not None:
-                try:
-                    self._make_part(self._render())
-                except Exception as error:  # whatever it is, viewers go on with the next frame
-                    _log.error(
-                        "%s #%d cannot be drawn: %s: %s", self.stream, self.number, type(error).__name__, error
-                    )
-                self._render = None  # and with it what it was made of
-            return self._part or None
-
-    def _make_part(self, jpeg: bytes) -> None:
-        head = (
-            f"Content-Type: image/jpeg\r\nContent-Length: {len(jpeg)}\r\n"
-            f"X-Timestamp: {self.time_us / 1e6:.6f}\r\nX-Frame: {self.number}\r\n\r\n"
-        ).encode()
-        self._head_size = len(head)
-        self._part = head + jpeg + _CLOSING
-
-
 @dataclass(slots=True)
 class _Slot:
     newest: LiveFrame
     changed: threading.Condition
+    place: Place | None = None
+    latency_s: float = 0.0
     published: deque[float] = field(default_factory=lambda: deque(maxlen=1000))  # monotonic seconds
 
-    def put(self, frame: LiveFrame, now_s: float) -> None:
+    def put(self, frame: LiveFrame, now_s: float, place: Place | None, latency_s: float) -> None:
         while self.published and now_s - self.published[0] > _FPS_WINDOW_S:
             self.published.popleft()
         self.published.append(now_s)
         self.newest = frame
+        self.place, self.latency_s = place, latency_s
         self.changed.notify_all()
 
     def fps(self, now_s: float) -> float:
@@ -125,6 +59,8 @@ class StreamStatus:
         age_s: seconds from that capture until now.
         frames_per_second: published over the last three seconds.
         labels: what is seen, steadied over time as on the picture.
+        latency_ms: from the capture of that frame until it was shown.
+        lag: frames that wait in the partition it came from, or None while the broker cannot be asked.
     """
 
     stream: str
@@ -133,6 +69,8 @@ class StreamStatus:
     age_s: float
     frames_per_second: float
     labels: tuple[str, ...]
+    latency_ms: float
+    lag: int | None
 
 
 class LiveHub:
@@ -144,14 +82,20 @@ class LiveHub:
         max_viewers: places for viewers.
         clock: seconds that never jump: rates, and whether a stream is alive, go by it.
         wall: seconds since 1970 UTC: ages of frames go by it.
+        lags: frames that wait in each partition, as far as known.
     """
 
     def __init__(
-        self, max_viewers: int, clock: Callable[[], float] = time.monotonic, wall: Callable[[], float] = time.time
+        self,
+        max_viewers: int,
+        clock: Callable[[], float] = time.monotonic,
+        wall: Callable[[], float] = time.time,
+        lags: Callable[[], Mapping[Place, int]] = dict,
     ) -> None:
         self._max_viewers = max_viewers
         self._clock = clock
         self._wall = wall
+        self._lags = lags
         self._slots: dict[str, _Slot] = {}
         self._sequence = 0
         self._viewers = 0
@@ -161,7 +105,13 @@ class LiveHub:
         self._changed = threading.Condition(self._lock)
 
     def publish(
-        self, stream: str, number: int, time_us: int, labels: tuple[str, ...], render: Callable[[], bytes]
+        self,
+        stream: str,
+        number: int,
+        time_us: int,
+        labels: tuple[str, ...],
+        render: Callable[[], bytes],
+        place: Place | None = None,
     ) -> None:
         """Show this frame from now on.
 
@@ -171,13 +121,14 @@ class LiveHub:
             time_us: capture time, microseconds since 1970 UTC.
             labels: what is seen.
             render: makes the annotated picture as a JPEG file; called at most once, by a viewer's thread.
+            place: topic and partition it came from.
         """
-        now_s = self._clock()
+        now_s, latency_s = self._clock(), self._wall() - time_us / 1e6
         with self._lock:
             self._sequence += 1
             frame = LiveFrame(self._sequence, stream, number, time_us, labels, render)
             slot = self._slots.pop(stream, None) or _Slot(frame, threading.Condition(self._lock))
-            slot.put(frame, now_s)
+            slot.put(frame, now_s, place, max(0.0, latency_s))
             self._slots[stream] = slot  # last in the dict: the most recently published
             if len(self._slots) > _MAX_STREAMS:
                 del self._slots[next(iter(self._slots))]
@@ -219,7 +170,7 @@ class LiveHub:
 
     def streams(self) -> list[StreamStatus]:
         """All streams, by name."""
-        now_s, wall_s = self._clock(), self._wall()
+        now_s, wall_s, lags = self._clock(), self._wall(), self._lags()
         with self._lock:
             return [
                 StreamStatus(
@@ -229,6 +180,8 @@ class LiveHub:
                     age_s=round(max(0.0, wall_s - slot.newest.time_us / 1e6), 3),
                     frames_per_second=round(slot.fps(now_s), 1),
                     labels=slot.newest.labels,
+                    latency_ms=round(1000 * slot.latency_s, 1),
+                    lag=lags.get(slot.place) if slot.place else None,
                 )
                 for name, slot in sorted(self._slots.items())
             ]

@@ -14,6 +14,7 @@ import threading
 import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future
+from dataclasses import replace
 from functools import partial
 from typing import Final
 
@@ -113,23 +114,25 @@ class Worker:
                 received = outcome.received
                 self._intake.offsets.shown((received.topic, received.partition), received.offset)
                 if isinstance(outcome, Seen):
-                    self._publish(outcome)
+                    outcome = self._published(outcome)
                 self._room.shown()
                 self._writer.put(outcome)
         except BaseException as error:
             self._fail(error)
 
-    def _publish(self, seen: Seen) -> None:
-        """Show it with steadied labels; whoever is given the frame itself has the raw ones."""
+    def _published(self, seen: Seen) -> Seen:
+        """Show it with steadied labels; its events keep the raw ones."""
         frame = seen.frame
         if frame.name is None:
             steady = self._steadiers.steadied(frame.stream, seen.detections, frame.time_us)
         else:  # a picture by itself has nothing to do with the one before
             steady = unsteadied(seen.detections)
         render = partial(annotated_jpeg, frame.jpeg, steady.detections)
-        self._hub.publish(frame.stream, frame.number, frame.time_us, steady.labels, render)
+        place = (seen.received.topic, seen.received.partition)
+        self._hub.publish(frame.stream, frame.number, frame.time_us, steady.labels, render, place)
         self._stats.shown(seen.detect_s, time.time() - frame.time_us / 1e6)
         self._on_seen(seen)
+        return replace(seen, steady=steady.detections)
 
     def _batch_done(self, n: int, offsets: Mapping[Place, int]) -> None:
         self._intake.offsets.done(offsets)
@@ -145,6 +148,7 @@ class Worker:
         left = self._room.wait_empty(lambda: self._ended or self._failure is not None, _HANDOVER_S)
         if left and not self._ended:
             _log.warning("gave partitions back with %d frames not stored: they come again", left)
+        self._writer.hand_over(_HANDOVER_S)
 
     def _end(self) -> None:
         """Finish what is in hand, in the order of the way of a frame."""

@@ -28,6 +28,7 @@ _log = logging.getLogger(__name__)
 
 _MAX_WAITING: Final = 256  # outcomes: about eight seconds of one camera
 _MAX_BATCH: Final = 64
+_LOOK_UP_S: Final = 0.1
 _GATHER_S: Final = 0.04  # a batch waits this long for more, so that a commit is shared
 
 
@@ -57,6 +58,20 @@ class ResultFiles(Protocol):
     def add(self, seen: Sequence[Seen]) -> int: ...  # noqa: D102
 
 
+class Activity(Protocol):
+    """What is made of the events, once they are stored: see consumer.activity.Activity."""
+
+    def setup(self) -> None: ...  # noqa: D102
+
+    def prepare(self, seen: Sequence[Seen]) -> None: ...  # noqa: D102
+
+    def observe(self, seen: Sequence[Seen]) -> None: ...  # noqa: D102
+
+    def save(self, everything: bool = False) -> None: ...  # noqa: D102
+
+    def hand_over(self) -> None: ...  # noqa: D102
+
+
 class Writer:
     """One thread that stores batches of outcomes and lets their offsets be committed, in the order given."""
 
@@ -70,6 +85,8 @@ class Writer:
         on_failure: Callable[[BaseException], None],
         retention_us: int,
         results: ResultFiles | None = None,
+        activity: Activity | None = None,
+        prunes: Sequence[Callable[[int], int]] = (),
     ) -> None:
         """Start the thread.
 
@@ -82,6 +99,8 @@ class Writer:
             on_failure: called when the thread ends by an error that is not its to handle.
             retention_us: events older than this are deleted, looked at once an hour.
             results: takes the results of pictures that have a name, where they are wanted.
+            activity: keeps episodes and alerts.
+            prunes: delete what else is older than the time they are given, microseconds since 1970 UTC.
         """
         self._store = store
         self._rejects = rejects
@@ -91,6 +110,10 @@ class Writer:
         self._on_failure = on_failure
         self._retention_us = retention_us
         self._results = results
+        self._activity = activity
+        self._prunes = [store.prune, *prunes]
+        self._handing_over = threading.Event()
+        self._handed_over = threading.Event()
         self._next_prune_s = 0.0
         self._abandon = threading.Event()
         self._waiting: queue.Queue[Outcome | None] = queue.Queue(_MAX_WAITING)
@@ -119,17 +142,28 @@ class Writer:
         self._thread.join(3)
         return complete
 
+    def hand_over(self, timeout_s: float) -> None:
+        """Have all stored that is known of the streams, whose next worker reads it; waits so long for that at most."""
+        if self._thread.is_alive() and self._activity is not None:
+            self._handed_over.clear()
+            self._handing_over.set()
+            self._handed_over.wait(timeout_s)
+
     def _run(self) -> None:
         try:
             self._until_it_answers(self._store.setup)
             if self._results is not None:
                 self._until_it_answers(self._results.setup)
+            if self._activity is not None:
+                self._until_it_answers(self._activity.setup)
             ended = False
             while not (ended or self._abandon.is_set()):
                 batch, ended = self._gather()
                 if batch:
                     self._write(batch)
                     self._on_done(len(batch), _offsets_after(batch))
+                if self._activity is not None:
+                    self._keep_activity(self._activity, ended)
                 self._prune_when_due()
         except Unavailable as error:
             if not self._abandon.is_set():
@@ -143,9 +177,11 @@ class Writer:
         until = time.monotonic() + 1.0  # looks up now and then for what is due by the clock
         while len(batch) < _MAX_BATCH:
             try:
-                outcome = self._waiting.get(timeout=max(0.0, until - time.monotonic()))
+                outcome = self._waiting.get(timeout=min(_LOOK_UP_S, max(0.0, until - time.monotonic())))
             except queue.Empty:
-                break
+                if self._handing_over.is_set() or time.monotonic() >= until:
+                    break
+                continue
             if outcome is None:
                 return batch, True
             if not batch:
@@ -169,6 +205,11 @@ class Writer:
             self._until_it_answers(lambda: results.add(seen))
         if rejected:
             self._until_it_answers(lambda: self._rejects.add(rejected))
+        if self._activity is not None:
+            activity = self._activity
+            self._until_it_answers(lambda: activity.prepare(seen))
+            activity.observe(seen)
+            self._until_it_answers(activity.save)
         self._stats.count("stored", stored.new)
         self._stats.count("duplicates", stored.duplicates)
         self._stats.count("rejected", len(rejected))
@@ -176,13 +217,23 @@ class Writer:
             self._on_stored(outcome)
         self._stats.count("done", len(batch))
 
+    def _keep_activity(self, activity: Activity, ended: bool) -> None:
+        """Store what has become due, or all of it for the next worker."""
+        if ended or self._handing_over.is_set():
+            self._until_it_answers(activity.hand_over)
+            self._handing_over.clear()
+            self._handed_over.set()
+        else:
+            self._until_it_answers(activity.save)
+
     def _prune_when_due(self) -> None:
         if time.monotonic() < self._next_prune_s:
             return
         self._next_prune_s = time.monotonic() + 3600
+        before_us = time.time_ns() // 1000 - self._retention_us
         try:
-            if deleted := self._store.prune(time.time_ns() // 1000 - self._retention_us):
-                _log.info("%d events older than the retention deleted", deleted)
+            if deleted := sum(prune(before_us) for prune in self._prunes):
+                _log.info("%d documents older than the retention deleted", deleted)
         except StoreUnavailable as error:
             _log.warning("%s; tried again in an hour", error)
 

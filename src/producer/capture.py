@@ -83,7 +83,9 @@ def next_image(capture: cv2.VideoCapture, name: str) -> Image | None:
     return np.asarray(image, np.uint8) if there and image is not None else None
 
 
-def counted_images(device: str, name: str, protocols: str, expected: int | None, exact: bool) -> Iterator[Image]:
+def counted_images(
+    device: str, name: str, protocols: str, expected: int | None, exact: bool, max_pixels: int | None = None
+) -> Iterator[Image]:
     """All readable frames of what has an end.
 
     Args:
@@ -92,9 +94,10 @@ def counted_images(device: str, name: str, protocols: str, expected: int | None,
         protocols: FFmpeg's options.
         expected: number of frames, where the container says one.
         exact: whether it counted them; else it guessed, and the last few may not exist.
+        max_pixels: of a picture; a video may change its size in the middle.
 
     Raises:
-        SourceError: after the last one, when there were none or fewer than there should be.
+        SourceError: after the last one, when there were none or fewer than there should be; or one is too large.
     """
     with open_capture(device, name, protocols) as capture:
         read = misses = 0
@@ -104,11 +107,22 @@ def counted_images(device: str, name: str, protocols: str, expected: int | None,
                 misses += 1
                 continue
             read, misses = read + 1, 0
+            check_pixels(name, image.shape[1], image.shape[0], max_pixels)
             yield image
     if read == 0:
         raise SourceError(f"{name}: a video without a single readable frame")
     if expected and read < (expected - 2 if exact else 0.95 * expected - 2):
         raise SourceError(f"{name}: cut off or damaged: {read} of about {expected} frames could be read")
+
+
+def check_pixels(name: str, width: int, height: int, most: int | None) -> None:
+    """Refuse a size that no picture has any use for.
+
+    Raises:
+        SourceError: it is larger.
+    """
+    if most is not None and width * height > most:
+        raise SourceError(f"{name}: its pictures have {width}x{height} pixels; at most {most} are allowed")
 
 
 def fps_of(capture: cv2.VideoCapture) -> float:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import io
 import logging
+import warnings
 from typing import Final
 
 import cv2
 import numpy as np
+import PIL.Image
 
 from errors import SourceError
 from stream.names import is_file_name
@@ -15,6 +18,7 @@ from vision.types import Image
 _log = logging.getLogger(__name__)
 
 PICTURES: Final = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff"})
+_FORMATS: Final = ("JPEG", "PNG", "WEBP", "BMP", "TIFF")
 
 
 def decoded(content: bytes, name: str) -> Image:
@@ -35,6 +39,23 @@ def decoded(content: bytes, name: str) -> Image:
     if image is None:
         raise SourceError(f"{name}: not a picture that can be read")
     return np.asarray(image, np.uint8)
+
+
+def size_of(content: bytes, name: str) -> tuple[int, int]:
+    """Width and height that the picture's file says it has, without decoding it.
+
+    Raises:
+        SourceError: it is no picture.
+    """
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", PIL.Image.DecompressionBombWarning)
+            with PIL.Image.open(io.BytesIO(content), formats=_FORMATS) as file:
+                return file.size
+    except PIL.Image.DecompressionBombError:
+        raise SourceError(f"{name}: its picture has far more pixels than any camera's") from None
+    except Exception as error:  # whatever a damaged file makes one of Pillow's many readers raise
+        raise SourceError(f"{name}: not a picture that can be read: {error}") from None
 
 
 def own_name(name: str) -> str | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import Final
 
 from confluent_kafka import Producer
 
@@ -14,6 +15,8 @@ from producer.publisher import Publisher, Summary
 from producer.source import Picture, Source
 from stream.message import Frame
 from vision.jpeg import encode_jpeg, scaled_down
+
+_HOLD_S: Final = 0.1
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +31,9 @@ class Plan:
         loop: start again at the end, until stopped.
         quality: of the JPEGs, 1 to 100.
         max_side: pixels of the longer side; larger pictures are scaled down.
+        start_us: capture time of the first picture, microseconds since 1970 UTC, where it is not the time that it is.
+        each_s: then seconds from one picture to the next.
+        max_frames: pictures after which the rest is left out.
     """
 
     topic: str
@@ -37,6 +43,9 @@ class Plan:
     loop: bool = False
     quality: int = 90
     max_side: int = 1920
+    start_us: int | None = None
+    each_s: float = 0.0
+    max_frames: int | None = None
 
 
 def produce(
@@ -46,6 +55,7 @@ def produce(
     stopped: Callable[[], bool] = lambda: False,
     on_frame: Callable[[Summary], None] = lambda summary: None,
     sleep: Callable[[float], object] = time.sleep,
+    hold: Callable[[Summary], bool] = lambda summary: False,
 ) -> Summary:
     """Send all pictures of the source, and wait for the broker's word on each.
 
@@ -57,14 +67,15 @@ def produce(
         plan: how to send them.
         producer: the Kafka client.
         stopped: whether to end soon.
-        on_frame: called after each picture.
+        on_frame: called after each picture, and now and then while it is held.
         sleep: waits the given seconds; may return early when stopped.
+        hold: whether to wait with the next picture, until it says otherwise.
     """
     summary = Summary(plan.stream, plan.run)
     publisher = Publisher(producer, plan.topic, summary, stopped)
     started = time.monotonic()
     try:
-        _send_all(source, plan, publisher, summary, stopped, on_frame, sleep)
+        _send_all(source, plan, publisher, summary, stopped, on_frame, sleep, hold)
     except (SourceError, BrokerUnavailable) as error:
         summary.error = None if stopped() else str(error)
     try:
@@ -83,19 +94,29 @@ def _send_all(
     stopped: Callable[[], bool],
     on_frame: Callable[[Summary], None],
     sleep: Callable[[float], object],
+    hold: Callable[[Summary], bool],
 ) -> None:
     pacer = Pacer(rate(plan.fps, source.fps), source.live, sleep=sleep)
     last_us = 0
     for picture in _pictures(source, plan.loop, stopped):
         read_us = time.time_ns() // 1000
         admitted = pacer.admit()
+        while hold(summary) and not stopped():
+            publisher.wait(_HOLD_S)
+            on_frame(summary)
         if stopped():
             return
+        if summary.frames_read == plan.max_frames:
+            raise SourceError(f"{source.name}: has more than {plan.max_frames} pictures: the rest is left out")
         summary.frames_read += 1
         if admitted:
+            if plan.start_us is None:
+                now_us = read_us if source.live else time.time_ns() // 1000
+            else:
+                now_us = plan.start_us + round((summary.frames_read - 1) * plan.each_s * 1e6)
             # A live picture was taken when it came, one of a file is shown when it goes. Strictly growing, also where
             # two come within one tick of the clock or the clock is put back.
-            last_us = max(read_us if source.live else time.time_ns() // 1000, last_us + 1)
+            last_us = max(now_us, last_us + 1)
             frame = _frame(picture, plan, summary.frames_read - 1, last_us)
             admitted = publisher.send(frame, wait=not source.live)
         summary.dropped += not admitted

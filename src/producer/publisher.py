@@ -35,6 +35,9 @@ class Summary:
         megabytes: of JPEG delivered.
         seconds: from first picture to last confirmation.
         error: why it ended early, if it did and was not asked to.
+        partition: of the topic that they are on.
+        first_offset: of the first of them there; with other streams' frames between them.
+        last_offset: of the last.
     """
 
     stream: str
@@ -46,11 +49,22 @@ class Summary:
     megabytes: float = 0.0
     seconds: float = 0.0
     error: str | None = None
+    partition: int | None = None
+    first_offset: int | None = None
+    last_offset: int | None = None
 
     @property
     def megabytes_per_second(self) -> float:
         """Rate of what was delivered."""
         return self.megabytes / self.seconds if self.seconds else 0.0
+
+    def note(self, partition: int | None, offset: int | None) -> None:
+        """Where a frame is now. On a new topic, or more partitions, those that come after count from there anew."""
+        if offset is None:
+            return
+        if partition != self.partition or self.last_offset is None or offset < self.last_offset:
+            self.partition, self.first_offset = partition, offset
+        self.last_offset = offset
 
     def as_json(self) -> dict[str, Any]:
         """All figures, for scripts."""
@@ -105,6 +119,14 @@ class Publisher:
                 self._poll(0)
                 return True
 
+    def wait(self, timeout_s: float) -> None:
+        """Wait for answers of the broker, so long at most.
+
+        Raises:
+            BrokerUnavailable: the client failed for good.
+        """
+        self._poll(timeout_s)
+
     def finish(self, patience_s: float = _PATIENCE_S, hurry_s: float = _HURRY_S) -> None:
         """Wait until the broker has answered for every frame; those left when the time is over count as failed.
 
@@ -151,6 +173,7 @@ class Publisher:
         if error is None:
             self._summary.delivered += 1
             self._summary.megabytes += len(message.value() or b"") / 1e6
+            self._summary.note(message.partition(), message.offset())
             return
         if error.fatal():
             self._fatal = error.str()

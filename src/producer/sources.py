@@ -19,8 +19,15 @@ from errors import SourceError
 from objects import Access, is_bucket, natural_key
 from producer.buckets import open_bucket
 from producer.cameras import open_address, open_webcam, taken_apart
-from producer.capture import DEFAULT_FPS, FILE_PROTOCOLS, counted_images, fps_of, open_capture
-from producer.pictures import PICTURES, decoded, own_name
+from producer.capture import (
+    DEFAULT_FPS,
+    FILE_PROTOCOLS,
+    check_pixels,
+    counted_images,
+    fps_of,
+    open_capture,
+)
+from producer.pictures import PICTURES, decoded, own_name, size_of
 from producer.source import Picture, Source, unnamed
 
 _log = logging.getLogger(__name__)
@@ -33,7 +40,11 @@ _GUESSED: Final = frozenset({".mkv", ".webm", ".ts", ".mpg", ".mpeg"})
 
 
 def open_source(
-    text: str, sleep: Callable[[float], object], access: Access | None = None, wait_s: float = 60
+    text: str,
+    sleep: Callable[[float], object],
+    access: Access | None = None,
+    wait_s: float = 60,
+    max_pixels: int | None = None,
 ) -> Source:
     """The source a person names: a path, a webcam's index, or an address.
 
@@ -42,6 +53,7 @@ def open_source(
         sleep: waits the given seconds between tries to open a source again; raising ends the source.
         access: to the object store that buckets are in.
         wait_s: seconds to wait for an object store that does not answer from the start.
+        max_pixels: of a picture of a single file, looked at before anything is decoded.
 
     Raises:
         SourceError: it cannot be read, and why.
@@ -60,10 +72,10 @@ def open_source(
         return open_webcam(text, sleep)
     if not path:  # which would mean the current folder
         raise SourceError(f"got {text!r} as source: name a file, a folder, a webcam's index or an address")
-    return _path(Path(path))
+    return _path(Path(path), max_pixels)
 
 
-def _path(path: Path) -> Source:
+def _path(path: Path, max_pixels: int | None) -> Source:
     try:
         there, is_folder, is_file = path.exists(), path.is_dir(), path.is_file()
     except OSError as error:
@@ -75,11 +87,11 @@ def _path(path: Path) -> Source:
     if not is_file:
         raise SourceError(f"{path}: neither a file nor a folder; a webcam is named by its index, such as 0")
     if path.suffix.lower() in PICTURES:
-        return Source(path.name, live=False, fps=None, count=1, read=lambda: iter([_picture(path)]))
-    return _video(path)
+        return Source(path.name, live=False, fps=None, count=1, read=lambda: iter([_picture(path, max_pixels)]))
+    return _video(path, max_pixels)
 
 
-def _video(path: Path) -> Source:
+def _video(path: Path, max_pixels: int | None = None) -> Source:
     try:
         size = path.stat().st_size
     except OSError as error:  # gone since the folder was listed
@@ -88,13 +100,15 @@ def _video(path: Path) -> Source:
         raise SourceError(f"{path}: the file is empty")
     with open_capture(str(path), str(path), FILE_PROTOCOLS) as capture:
         fps, count = fps_of(capture), int(capture.get(cv2.CAP_PROP_FRAME_COUNT))
+        width, height = (int(capture.get(side)) for side in (cv2.CAP_PROP_FRAME_WIDTH, cv2.CAP_PROP_FRAME_HEIGHT))
+    check_pixels(str(path), width, height, max_pixels)
     expected = count if count > 0 else None
-    return Source(path.name, live=False, fps=fps, count=expected, read=lambda: _video_frames(path, expected))
-
-
-def _video_frames(path: Path, expected: int | None) -> Iterator[Picture]:
     exact = path.suffix.lower() not in _GUESSED
-    return unnamed(counted_images(str(path), str(path), FILE_PROTOCOLS, expected, exact))
+
+    def read() -> Iterator[Picture]:
+        return unnamed(counted_images(str(path), str(path), FILE_PROTOCOLS, expected, exact, max_pixels))
+
+    return Source(path.name, live=False, fps=fps, count=expected, read=read)
 
 
 def _folder(folder: Path) -> Source:
@@ -140,9 +154,11 @@ def _folder_frames(folder: Path, files: list[Path]) -> Iterator[Picture]:
         raise SourceError(f"{folder}: {broken} of {len(files)} files could not be read whole")
 
 
-def _picture(path: Path) -> Picture:
+def _picture(path: Path, max_pixels: int | None = None) -> Picture:
     try:
         content = path.read_bytes()
     except OSError as error:
         raise SourceError(f"{path}: {error.strerror}") from None
+    if max_pixels is not None:
+        check_pixels(str(path), *size_of(content, str(path)), max_pixels)
     return Picture(decoded(content, str(path)), own_name(path.name))

@@ -43,6 +43,7 @@ class Home:
         self.pids = self.folder / "pids"
         self.kafka = self.folder / "kafka"
         self.store = self.folder / "store"
+        self.uploads = self.folder / "uploads"
         self._endpoints = self.folder / "services.json"
 
     def prepare(self) -> None:

@@ -1,0 +1,195 @@
+"""The web pages of a worker, and what follows the events: made of real clients, for as long as the worker runs."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, closing, contextmanager
+from datetime import UTC, datetime
+from functools import partial
+from importlib.metadata import version
+from typing import Final
+from urllib.parse import urlsplit
+
+import requests
+from flask import Flask
+from pymongo.database import Database
+
+from activity.rules import Rule, load_rules, unknown_labels
+from cli.offsets import committed_offsets
+from cli.sending import producer_process
+from consumer.activity import Activity
+from consumer.feed import Feed
+from consumer.frames import FrameReader
+from consumer.health import HealthMonitor
+from consumer.live import LiveHub
+from consumer.predictor import Predictor
+from consumer.records import Records
+from consumer.stats import Stats
+from consumer.upload_folder import UploadFolder
+from consumer.upload_jobs import UploadLimits
+from consumer.uploads import Uploads
+from consumer.web.app import create_app
+from consumer.web.predict import Limits
+from consumer.web.schemas import AboutOut
+from consumer.webhook import Webhook
+from errors import SettingError
+from services.home import Endpoints, Home
+from settings import Settings
+from storage.alerts import Alert, AlertStore
+from storage.episodes import EpisodeStore
+from storage.erase import erase
+from storage.events import Document
+from storage.queries import EventQueries
+from storage.uploads import UploadStore
+from stream.kafka import make_admin, make_frame_reader
+from vision.presets import ClassifierFactory
+
+_log = logging.getLogger(__name__)
+
+_US_PER_DAY: Final = 24 * 3600 * 1_000_000
+
+
+def check_rules(settings: Settings, labels: Sequence[str]) -> tuple[Rule, ...]:
+    """The rules of the settings, none without a file.
+
+    Raises:
+        SettingError: they cannot be used, or name a label that the classifier never gives.
+    """
+    if settings.rules is None:
+        return ()
+    rules = load_rules(settings.rules)
+    if wrong := unknown_labels(rules, labels):
+        raise SettingError(f"{settings.named('rules')}: {'; '.join(wrong)}")
+    return rules
+
+
+def check_webhook(settings: Settings) -> str | None:
+    """The address that alerts are posted to, if any.
+
+    Raises:
+        SettingError: it is no address of that kind. It may hold a password, so it is not shown.
+    """
+    address = settings.webhook.get_secret_value() if settings.webhook else None
+    if address is not None:
+        try:
+            parts = urlsplit(address)
+            usable = parts.scheme in ("http", "https") and bool(parts.hostname) and (parts.port or 1) > 0
+        except ValueError:
+            usable = False
+        if not usable:
+            raise SettingError(
+                f"{settings.named('webhook')}: got a value not shown here: expected http://… or https://…"
+            )
+    return address
+
+
+def make_activity(
+    settings: Settings, database: Database[Document], rules: Sequence[Rule], on_alert: Callable[[Alert], None]
+) -> Activity:
+    """What keeps episodes and alerts of a worker."""
+    return Activity(
+        EpisodeStore(database),
+        AlertStore(database),
+        rules,
+        round(settings.episode_gap * 1_000_000),
+        on_alert,
+        has_webhook=settings.webhook is not None,
+    )
+
+
+@contextmanager
+def told_of_alerts(
+    settings: Settings, database: Database[Document], feed: Feed
+) -> Iterator[Callable[[Alert], None]]:
+    """What is to be called with each alert: listeners of the feed hear of it, and the webhook where there is one."""
+    address = check_webhook(settings)
+    if address is None:
+        yield feed.publish_alert
+        return
+    with closing(Webhook(address, AlertStore(database), requests.Session())) as webhook:
+        webhook.start()
+
+        def tell(alert: Alert) -> None:
+            feed.publish_alert(alert)
+            webhook.wake()
+
+        yield tell
+
+
+@contextmanager
+def open_site(
+    settings: Settings,
+    where: Endpoints,
+    database: Database[Document],
+    hub: LiveHub,
+    monitor: HealthMonitor,
+    stats: Stats,
+    feed: Feed,
+    classifiers: ClassifierFactory,
+    rules: Sequence[Rule],
+) -> Iterator[Flask]:
+    """The application over all that this worker has; what it is made of ends with it."""
+    options = settings.kafka_options
+    with ExitStack() as ending:
+        predictor = ending.enter_context(closing(Predictor(classifiers.make, classifiers.labels)))
+        frames = FrameReader(partial(make_frame_reader, where.kafka, options), settings.topic)
+        ending.enter_context(closing(frames))
+        records = Records(
+            events=EventQueries(database),
+            episodes=EpisodeStore(database),
+            alerts=AlertStore(database),
+            erase=partial(erase, database),
+            read_frame=frames.read,
+            retention_us=round(settings.retention_days * _US_PER_DAY),
+        )
+        uploads = _uploads(settings, where, database)
+        if uploads is not None:
+            ending.enter_context(closing(uploads.start()))
+        yield create_app(
+            hub,
+            monitor.health,
+            settings.user,
+            settings.password.get_secret_value() if settings.password else None,
+            predictor,
+            Limits(round(settings.max_upload_mb * 1e6), settings.max_predictions),
+            records=records,
+            feed=feed,
+            uploads=uploads,
+            rules=rules,
+            about=_about(settings, classifiers, rules),
+            origins=settings.origins,
+            hosts=settings.hosts if settings.hosts or settings.is_loopback() else None,
+            stats=stats,
+        )
+
+
+def _uploads(settings: Settings, where: Endpoints, database: Database[Document]) -> Uploads | None:
+    """What takes files, or None where there is no place for them, which is said: all else goes on without."""
+    try:
+        folder = UploadFolder(Home(settings.home).uploads)
+    except SettingError as error:
+        _log.warning("%s: nothing can be uploaded; name another folder by --home", error)
+        return None
+    committed = committed_offsets(make_admin(where.kafka, settings.kafka_options), settings.group, settings.topic)
+    limits = UploadLimits(
+        image_bytes=round(settings.max_upload_mb * 1e6), video_bytes=round(settings.max_video_mb * 1e6)
+    )
+    return Uploads(
+        folder, UploadStore(database), producer_process(settings), committed, partial(erase, database), limits
+    )
+
+
+def _about(settings: Settings, classifiers: ClassifierFactory, rules: Sequence[Rule]) -> AboutOut:
+    return AboutOut(
+        version=version("framewatch"),
+        preset=settings.preset if settings.chosen("preset", "model") != "model" else None,
+        model=classifiers.make().model,
+        labels=list(classifiers.labels),
+        retention_days=settings.retention_days,
+        max_upload_mb=settings.max_upload_mb,
+        max_video_mb=settings.max_video_mb,
+        password=settings.password is not None,
+        rules=len(rules),
+        started=datetime.now(UTC),
+    )

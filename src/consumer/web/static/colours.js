@@ -1,0 +1,33 @@
+// One colour for each label, the same as in the pictures the server draws: CRC-32 of its name, modulo six colours of
+// Okabe and Ito (2008), which people with colour blindness can tell apart. The name always stands beside it.
+import { draw, make } from "./dom.js";
+
+const COLOURS = ["#009e73", "#0072b2", "#d55e00", "#cc79a7", "#56b4e9", "#e69f00"];
+
+const TABLE = Uint32Array.from({ length: 256 }, (_, byte) => {
+  let value = byte;
+  for (let bit = 0; bit < 8; bit += 1) value = value & 1 ? (value >>> 1) ^ 0xedb88320 : value >>> 1;
+  return value >>> 0;
+});
+
+function crc32(text) {
+  let value = 0xffffffff;
+  for (const byte of new TextEncoder().encode(text)) value = TABLE[(value ^ byte) & 0xff] ^ (value >>> 8);
+  return (value ^ 0xffffffff) >>> 0;
+}
+
+/** Of the label: 0 to 5, the number in the class `shade-N` too. */
+export function shadeOf(label) {
+  return crc32(label) % COLOURS.length;
+}
+
+export function colourOf(label) {
+  return COLOURS[shadeOf(label)];
+}
+
+/** The label in words behind a spot of its colour. */
+export function chip(label) {
+  const spot = draw("svg", { viewBox: "0 0 10 10", "aria-hidden": "true", class: "spot" });
+  spot.append(draw("rect", { width: 10, height: 10, rx: 3, fill: colourOf(label) }));
+  return make("span", { class: "chip" }, spot, label);
+}

@@ -1,0 +1,114 @@
+"""A whole worker with a stream that runs, and a browser at its page."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import requests
+
+from conftest import REPOSITORY, SAMPLE, Services, wait_for
+from ports import accepts, choose_port
+from stream.kafka import ensure_topic
+from test_browser import Browser
+
+RULES = """
+rules:
+  - name: anybody at all
+    label: {label}
+"""
+
+
+@dataclass
+class Stack:
+    """A worker on a topic and a database of its own, which may be ended and started again, and its stream."""
+
+    services: Services
+    folder: Path
+    options: tuple[object, ...] = ()
+    port: int = field(default_factory=choose_port)
+    name: str = field(default_factory=lambda: f"page-{secrets.token_hex(4)}")
+    processes: list[subprocess.Popen[bytes]] = field(default_factory=list)
+
+    @property
+    def address(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    def ask(self, target: str, **parameters: object) -> Any:
+        answer = requests.get(
+            f"{self.address}{target}", params={k: str(v) for k, v in parameters.items()}, timeout=20
+        )
+        assert answer.status_code == 200, answer.text
+        return answer.json()
+
+    def run(self, *arguments: object) -> subprocess.Popen[bytes]:
+        with (self.folder / "log").open("ab") as log:
+            process = subprocess.Popen(
+                [sys.executable, "-c", "from cli import main; main()", *map(str, arguments)],
+                env=self.services.environment(),
+                cwd=REPOSITORY,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+            )
+        self.processes.append(process)
+        return process
+
+    def consume(self) -> subprocess.Popen[bytes]:
+        names = ("--topic", self.name, "--group", self.name, "--database", self.name.replace("-", "_"))
+        worker = self.run("consume", *names, "--port", self.port, "--quiet", *self.options)
+        wait_for(lambda: accepts(self.port) or worker.poll() is not None, "the web server")
+        assert worker.poll() is None, (self.folder / "log").read_text()
+        return worker
+
+    def produce(self, *more: object) -> subprocess.Popen[bytes]:
+        return self.run("produce", SAMPLE, "--topic", self.name, *more)
+
+    def stop(self) -> None:
+        for process in self.processes:
+            if process.poll() is None:
+                os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+
+
+@contextmanager
+def running(services: Services, folder: Path, *options: object) -> Iterator[Stack]:
+    """A worker that reads faces' emotions in a sample that runs for ever."""
+    stack = Stack(services, folder, options)
+    ensure_topic(services.endpoints.kafka, stack.name, 2, 1, {})
+    try:
+        stack.consume()
+        stack.produce("--loop")
+        wait_for(lambda: stack.ask("/events")["events"] != [], "the first events", 90)
+        yield stack
+    finally:
+        stack.stop()
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+# What a person does with a file: it is let fall on the page.
+DROP = """
+    const bytes = Uint8Array.from(atob(arguments[0]), (letter) => letter.charCodeAt(0));
+    const transfer = new DataTransfer();
+    transfer.items.add(new File([bytes], arguments[1], { type: arguments[2] }));
+    for (const kind of ['dragenter', 'dragover', 'drop'])
+        document.body.dispatchEvent(new DragEvent(kind, { dataTransfer: transfer, bubbles: true, cancelable: true }));
+"""
+
+
+def rows(browser: Browser, view: str = "live") -> list[dict[str, str]]:
+    """The lines of the log of a view, newest first: their ids and what they say."""
+    script = """
+        return [...document.querySelectorAll(`[data-view=${arguments[0]}] .log li`)].map((row) => ({
+            id: row.dataset.id, label: row.querySelector('.chip').textContent,
+            stream: row.querySelector('.stream').textContent, confidence: row.querySelector('meter').value }))"""
+    return list(browser.run(script, view))

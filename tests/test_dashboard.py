@@ -1,0 +1,275 @@
+"""What people do on the page, in a real browser over a real worker, broker and store."""
+
+from __future__ import annotations
+
+import base64
+import csv
+import re
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import cv2
+import pytest
+import requests
+from confluent_kafka import TopicPartition
+from confluent_kafka.admin import AdminClient
+from selenium.webdriver.common.by import By
+from selenium.webdriver.common.keys import Keys
+
+from conftest import Services, wait_for
+from running import DROP, RULES, Stack, rows, running
+from stream.kafka import admin_config
+from test_browser import Browser, browser, chrome, sample_frames  # noqa: F401 - fixtures
+from vision.jpeg import encode_jpeg
+
+
+@pytest.fixture(scope="module")
+def stack(services: Services, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+    folder = tmp_path_factory.mktemp("stack")
+    rules = folder / "rules.yaml"
+    rules.write_text(RULES.format(label="happy"))
+    with running(services, folder, "--preset", "emotions", "--rules", rules) as stack:
+        yield stack
+
+
+@pytest.fixture
+def page(browser: Browser, stack: Stack) -> Browser:  # noqa: F811
+    browser.driver.set_window_size(1400, 900)
+    browser.open(f"{stack.address}/")
+    wait_for(lambda: browser.text("#health") == "healthy", "health")
+    return browser
+
+
+def go(page: Browser, hash_: str) -> None:
+    page.run("location.hash = arguments[0]", hash_)
+
+
+def portrait() -> bytes:
+    """A frame with the largest face."""
+    return encode_jpeg(list(sample_frames())[60])
+
+
+def clip(folder: Path, frames: int = 40) -> bytes:
+    """A short video of the sample's middle."""
+    path = folder / "clip.mp4"
+    images = list(sample_frames())[50 : 50 + frames]
+    writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*"mp4v"), 20, images[0].shape[1::-1])
+    for image in images:
+        writer.write(image)
+    writer.release()
+    return path.read_bytes()
+
+
+def drop(page: Browser, data: bytes, name: str, kind: str) -> None:
+    page.run(DROP, base64.b64encode(data).decode(), name, kind)
+
+
+def test_the_picture_moves_and_events_arrive_in_the_log_by_themselves(page: Browser, stack: Stack) -> None:
+    wait_for(lambda: page.width() == 640 and page.moves(), "the picture")
+    wait_for(lambda: len(rows(page)) > 3, "the log")
+    newest = rows(page)[0]["id"]
+    wait_for(lambda: rows(page)[0]["id"] != newest, "a newer event", 20)
+    stored = stack.ask("/events", limit=200)["events"]
+    assert {row["id"] for row in rows(page)[5:20]} <= {event["id"] for event in stored}
+    crops = (
+        "return [...document.querySelectorAll('[data-view=live] .row img')].slice(0, 3).map((i) => i.naturalWidth)"
+    )
+    wait_for(lambda: min(page.run(crops)) > 10, "the crops")
+    assert "emotions" in page.text("#wall .preset")
+    assert re.search(r"\d frames/s · lag \d+ · latency ", page.text("#wall .figures"))
+
+
+def test_the_log_stands_still_for_who_reads_further_down(page: Browser) -> None:
+    wait_for(lambda: len(rows(page)) >= 50, "the log")
+    page.run("document.querySelector('[data-view=live] .scroller').scrollTop = 300")
+    before = rows(page)
+    wait_for(lambda: page.text("[data-view=live] .pill").endswith("new"), "word of what is new", 20)
+    assert rows(page) == before
+    page.run("document.querySelector('[data-view=live] .pill').click()")
+    wait_for(lambda: rows(page)[0]["id"] != before[0]["id"], "the new ones")
+    assert page.run("return document.querySelector('[data-view=live] .scroller').scrollTop") == 0
+    page.run("document.querySelector('[data-view=live] .log button').click()")
+    before = rows(page)
+    time.sleep(3)
+    assert rows(page) == before  # paused
+
+
+def test_filters_hold_for_what_is_stored_and_for_what_comes_and_stay_in_the_address(page: Browser) -> None:
+    wait_for(lambda: len(rows(page)) > 3, "the log")
+    label = rows(page)[0]["label"]
+    go(page, "#/events")
+    field = page.driver.find_element(By.CSS_SELECTOR, "[data-view=events] input[aria-label=Label]")
+    field.send_keys(label + Keys.ENTER)
+    wait_for(lambda: f"label={label}" in page.driver.current_url, "the filter in the address")
+    wait_for(lambda: len(rows(page, "events")) > 3, "the filtered log")
+    first = rows(page, "events")[0]["id"]
+    wait_for(lambda: rows(page, "events")[0]["id"] != first, "one that arrives", 20)
+    assert {row["label"] for row in rows(page, "events")} == {label}
+    least = sorted(float(row["confidence"]) for row in rows(page, "events"))[-3]
+    go(page, f"#/events?label={label}&min_confidence={least:.4f}&since=1h")
+    wait_for(lambda: 0 < len(rows(page, "events")) < 50, "the surest")
+    assert min(float(row["confidence"]) for row in rows(page, "events")) >= round(least, 4) - 1e-4
+    go(page, "#/events?label=nobody")
+    wait_for(lambda: "No event like this" in page.text("[data-view=events] .state"), "words about none")
+
+
+def test_an_event_opens_by_the_keyboard_with_crop_scores_and_the_whole_frame_from_kafka(page: Browser) -> None:
+    wait_for(lambda: len(rows(page)) > 3, "the log")
+    row = page.driver.find_element(By.CSS_SELECTOR, "[data-view=live] .row")
+    page.run("arguments[0].focus({ focusVisible: true })", row)
+    event = page.run("return arguments[0].parentElement.dataset.id", row)
+    row.send_keys(Keys.ENTER)
+    wait_for(
+        lambda: page.run("return document.querySelector('.whole img')?.naturalWidth") == 640, "the whole frame", 20
+    )
+    assert page.run("return document.querySelector('#event img.crop').naturalWidth") > 10
+    meters = page.run("return [...document.querySelectorAll('#event meter')].map((meter) => meter.value)")
+    assert len(meters) == 5
+    assert meters == sorted(meters, reverse=True)
+    inside = page.run("""
+        const placeOf = (selector) => document.querySelector(selector).getBoundingClientRect();
+        const [frame, box] = ['.whole img', '.whole .box'].map(placeOf);
+        return frame.x < box.x && box.right < frame.right && frame.y < box.y && box.bottom < frame.bottom""")
+    assert inside
+    assert f"#{event.split('/')[2]} of run" in page.text("#event .facts")
+    page.driver.switch_to.active_element.send_keys(Keys.ARROW_RIGHT)
+    older = page.text("#event .facts")
+    assert f"#{event.split('/')[2]} of run" not in older
+    page.driver.switch_to.active_element.send_keys(Keys.ESCAPE)
+    assert page.run("return document.activeElement.parentElement.dataset.id") == event  # the focus is back
+
+
+def test_a_frame_that_kafka_keeps_no_more_says_so(page: Browser, stack: Stack) -> None:
+    event = stack.ask("/events", limit=1)["events"][0]
+    admin = AdminClient(admin_config(stack.services.endpoints.kafka, {}))
+    until = TopicPartition(stack.name, event["partition"], event["offset"] + 1)
+    admin.delete_records([until])[until].result(10)
+    go(page, f"#/events?until={stack.ask('/events', limit=1)['events'][0]['timestamp'].replace('+', '%2B')}")
+    find = (
+        "return [...document.querySelectorAll('[data-view=events] li')].find((li) => li.dataset.id === arguments[0])"
+    )
+    go(page, f"#/events?stream={event['stream']}")
+    wait_for(lambda: page.run(find, event["id"]) is not None, "the event in the log")
+    page.run(f"({find.replace('return ', '() => ').replace('arguments[0]', repr(event['id']))})().firstChild.click()")
+    wait_for(lambda: "not there" in page.text(".whole figcaption"), "why there is no frame", 20)
+    assert "Kafka" in page.text(".whole figcaption")
+    page.complaints()  # the console tells of the answer 410
+
+
+def test_a_dropped_picture_gets_its_five_best_at_once_and_is_kept_in_the_history(page: Browser, stack: Stack) -> None:
+    data = portrait()
+    drop(page, data, "face.jpg", "image/jpeg")
+    wait_for(lambda: page.text("#history li h3") != "", "the answer", 30)
+    expected = requests.post(f"{stack.address}/predict", files={"file": data}, timeout=30).json()
+    best = expected["all_predictions"][:5]
+    said = page.run("return [...document.querySelectorAll('#history dt')].map((name) => name.textContent)")
+    assert said == [score["action"] for score in best]
+    assert page.text("#history li h3") == f"{best[0]['action']} {100 * best[0]['confidence']:.1f} %"
+    assert page.run("return document.querySelectorAll('#history rect.box').length") == len(expected["detections"])
+    assert "face.jpg" in page.text("#history li")
+
+
+def test_a_dropped_video_becomes_a_stream_whose_events_are_found(page: Browser, stack: Stack, tmp_path: Path) -> None:
+    drop(page, clip(tmp_path), "<b>my clip</b>.mp4", "video/mp4")
+    wait_for(lambda: "#/uploads/" in page.driver.current_url, "its own page", 30)
+    wait_for(lambda: page.text("[data-view=uploads] .state").startswith("Done"), "the end", 90)
+    assert page.text("#upload-heading") == "<b>my clip</b>.mp4"
+    stream = page.driver.current_url.rpartition("/")[2]
+    stored = stack.ask("/events", stream=stream, limit=50)["events"]
+    assert stored
+    wait_for(lambda: len(rows(page, "uploads")) == len(stored), "its events")
+    assert {row["id"] for row in rows(page, "uploads")} == {event["id"] for event in stored}
+    bands = "return document.querySelectorAll('[data-view=uploads] .band rect').length"
+    wait_for(lambda: page.run(bands) > 0, "its episodes")
+    page.run("document.querySelector('[data-view=uploads] .remove').click()")
+    page.driver.find_element(By.CSS_SELECTOR, "#confirm button[value=yes]").click()
+    wait_for(lambda: page.driver.current_url.endswith("#/try"), "the way back", 20)
+    assert stack.ask("/events", stream=stream)["events"] == []
+
+
+def test_the_download_has_the_rows_that_the_api_has(page: Browser, stack: Stack, tmp_path: Path) -> None:
+    until = stack.ask("/events", limit=1)["events"][0]["timestamp"]
+    expected, cursor = [], None
+    while True:
+        answer = stack.ask("/events", until=until, limit=200, **({"cursor": cursor} if cursor else {}))
+        expected += answer["events"]
+        cursor = answer["next_cursor"]
+        if cursor is None:
+            break
+    folder = {"behavior": "allow", "downloadPath": str(tmp_path), "eventsEnabled": False}
+    page.driver.execute_cdp_cmd("Browser.setDownloadBehavior", folder)
+    page.run("location.hash = `#/events?until=${encodeURIComponent(arguments[0])}`", until)
+    link = "[data-view=events] .downloads a"
+    wait_for(
+        lambda: "until=" in (page.run("return document.querySelector(arguments[0])?.href", link) or ""), "the link"
+    )
+    page.driver.find_element(By.CSS_SELECTOR, link).click()
+    wait_for(lambda: any(tmp_path.glob("*.csv")), "the file", 30)
+    with next(tmp_path.glob("*.csv")).open(newline="", encoding="utf-8-sig") as file:
+        got = list(csv.DictReader(file))
+    assert [(row["stream"], row["label"], int(row["frame"])) for row in got] == [
+        (event["stream"], event["label"], event["frame"]) for event in expected
+    ]
+
+
+def test_everything_comes_back_after_the_server_was_away(page: Browser, stack: Stack) -> None:
+    wait_for(lambda: len(rows(page)) > 3, "the log")
+    worker = next(p for p in stack.processes if p.poll() is None)
+    worker.terminate()
+    worker.wait(60)
+    wait_for(lambda: page.text("#health").startswith("no answer since "), "word of the server's end")
+    before = rows(page)
+    assert len(before) > 3  # what was there is still read
+    stack.consume()
+    wait_for(lambda: page.text("#health") == "healthy", "health again")
+    wait_for(lambda: page.width() == 640 and page.moves(), "the picture again", 90)
+    wait_for(lambda: rows(page)[0]["id"] != before[0]["id"], "new events", 60)
+
+
+def test_the_analysis_shows_shares_and_a_timeline_that_leads_to_the_events(page: Browser) -> None:
+    go(page, "#/analysis?since=15m")
+    wait_for(
+        lambda: page.run("return document.querySelectorAll('[data-view=analysis] .band rect').length") > 0, "bands"
+    )
+    assert " events by label" in page.text(".stats")
+    assert "Time on sample" in page.text(".stats")
+    page.run("document.querySelector('[data-view=analysis] .band a').dispatchEvent(new MouseEvent('click'))")
+    wait_for(lambda: "#/events?stream=sample&label=" in page.driver.current_url, "the events of a stretch")
+    wait_for(lambda: len(rows(page, "events")) > 0, "their log")
+
+
+def test_alerts_are_counted_and_shown_with_their_rule(page: Browser, stack: Stack) -> None:
+    alerts = stack.ask("/alerts")["alerts"]
+    go(page, "#/alerts")
+    wait_for(lambda: "anybody at all" in page.text(".rules"), "the rule")
+    assert page.run("return document.querySelectorAll('.alerts li').length") == min(200, len(alerts))
+    if alerts:
+        assert alerts[0]["text"] in page.text(".alerts")
+
+
+def test_the_webcam_is_looked_at_several_times_a_second_until_it_is_stopped(page: Browser) -> None:
+    go(page, "#/try")
+    page.driver.find_element(By.ID, "webcam").click()
+
+    def rate() -> float:
+        return float((re.findall(r"([\d.]+) answers", page.text("#camera-figures")) or ["0"])[0])
+
+    wait_for(lambda: rate() >= 2, "several answers a second", 40)
+    page.driver.find_element(By.ID, "webcam").click()
+    assert page.run("return document.querySelector('#camera video').srcObject") is None
+    assert "webcam" in page.text("#history li")
+
+
+def test_events_of_a_stream_are_deleted_from_the_footer(page: Browser, stack: Stack) -> None:
+    stack.produce("--stream", "guest").wait(60)
+    wait_for(lambda: stack.ask("/events", stream="guest")["events"] != [], "its events", 30)
+    assert "kept for 30 days" in page.text("#privacy")
+    page.run("document.querySelector('footer details').open = true")
+    page.driver.find_element(By.CSS_SELECTOR, "#erase input").send_keys("guest")
+    page.driver.find_element(By.CSS_SELECTOR, "#erase .danger").click()
+    assert "the stream guest" in page.text("#confirm")
+    page.driver.find_element(By.CSS_SELECTOR, "#confirm button[value=yes]").click()
+    wait_for(lambda: page.text("#erase [role=status]").startswith("Deleted: "), "word of it", 30)
+    assert stack.ask("/events", stream="guest")["events"] == []
+    assert stack.ask("/events", stream="sample")["events"] != []

@@ -1,0 +1,680 @@
+"""Uploads: what is taken and what is not, and each a stream of its own through a real broker, worker and store."""
+
+from __future__ import annotations
+
+import http.client
+import itertools
+import json
+import secrets
+import signal
+import socket
+import subprocess
+import threading
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import asdict
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import psutil
+import pytest
+from flask_openapi3.openapi import OpenAPI
+from pymongo.database import Database
+
+from cli.offsets import committed_offsets
+from cli.sending import Bounds, producer_process
+from conftest import SAMPLE, Command, Services, wait_for
+from consumer.upload_folder import UploadFolder, form_of
+from consumer.upload_jobs import Send, Sent, UploadLimits, shown
+from consumer.uploads import Uploads
+from consumer.web import problems
+from consumer.web import uploads as room
+from consumer.web.server import WebServer
+from ports import choose_port
+from settings import load_settings
+from storage.erase import erase
+from storage.events import Document
+from storage.uploads import Upload, UploadStore
+from stream.kafka import make_admin
+from test_browser import sample_frames
+from test_predict import FILE, form, png
+from test_sources import write_picture, write_video
+from vision.jpeg import encode_jpeg
+
+Reply = tuple[int, dict[str, str], Any]
+MP4_HEAD = b"\x00\x00\x00\x18ftypmp42\x00\x00\x00\x00mp42isom"
+SMALL = encode_jpeg(np.full((60, 80, 3), 128, np.uint8))
+
+
+class Sender:
+    """Says of each file that it was sent, once it is let."""
+
+    def __init__(self, free: bool = True) -> None:
+        self.free = threading.Event()
+        if free:
+            self.free.set()
+        self.files: list[tuple[Path, bytes]] = []
+        self.stopped = 0
+
+    def __call__(
+        self, file: Path, _upload: Upload, _run: str, on_progress: Callable[[Sent], None], stopped: Callable[[], bool]
+    ) -> Sent:
+        self.files.append((file, file.read_bytes()))
+        on_progress(Sent(4, 2, 0, 100, 103))
+        while not self.free.wait(0.02):
+            if stopped():
+                self.stopped += 1
+                return Sent(4, 2, 0, 100, 103)
+        return Sent(4, 4, 0, 100, 107)
+
+
+class Desk:
+    """A web server that takes uploads."""
+
+    def __init__(self, root: Path, database: Database[Document], send: Send, **options: Any) -> None:
+        self.root = root
+        self.database = database
+        self.offset: int | None = None
+        committed = options.pop("committed", lambda partition: self.offset)
+        limits = options.pop("limits", UploadLimits(per_minute=60_000))
+        self.store = UploadStore(database)
+        self.uploads = Uploads(
+            UploadFolder(root, **options), self.store, send, committed, partial(erase, database), limits
+        ).start()
+        app = OpenAPI(__name__, doc_ui=False)
+        problems.answer_with_problems(app)
+        app.register_api(room.blueprint(self.uploads))
+        self.port = choose_port()
+        self.server = WebServer(app, "127.0.0.1", self.port, 8)
+
+    def ask(self, method: str, target: str, body: Any = None, kind: str | None = None, **headers: str) -> Reply:
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=30)
+        named = {name.replace("_", "-"): value for name, value in headers.items()}
+        if kind is not None:
+            named["Content-Type"] = kind
+        try:
+            connection.request(method, target, body, named)
+            answer = connection.getresponse()
+            return answer.status, dict(answer.headers), json.loads(answer.read())
+        finally:
+            connection.close()
+
+    def post(self, body: bytes, kind: str | None = "video/mp4", **headers: str) -> Reply:
+        return self.ask("POST", "/uploads", body, kind, **headers)
+
+    def take(self, body: bytes, kind: str = "application/octet-stream") -> str:
+        """The id of an upload that is taken."""
+        status, headers, upload = self.post(body, kind)
+        assert status == 202, upload
+        assert headers["Location"] == upload["url"] == f"/uploads/{upload['id']}"
+        return str(upload["id"])
+
+    def get(self, upload_id: str) -> dict[str, Any]:
+        status, _, upload = self.ask("GET", f"/uploads/{upload_id}")
+        assert status == 200, upload
+        return dict(upload)
+
+    def wait(self, upload_id: str, *states: str, timeout_s: float = 60) -> dict[str, Any]:
+        wait_for(lambda: self.get(upload_id)["state"] in states, f"{states}", timeout_s)
+        return self.get(upload_id)
+
+    def files(self) -> set[str]:
+        """All there is in the folder besides locks."""
+        return {path.name for path in self.root.rglob("*") if path.is_file() and path.suffix != ".lock"}
+
+    def raw(self, head: list[str], body: bytes) -> socket.socket:
+        connection = socket.create_connection(("127.0.0.1", self.port), 20)
+        lines = ["POST /uploads HTTP/1.1", "Host: localhost", *head, "", ""]
+        connection.sendall("\r\n".join(lines).encode() + body)
+        return connection
+
+
+@contextmanager
+def serve(root: Path, database: Database[Document], send: Send | None = None, **options: Any) -> Iterator[Desk]:
+    desk = Desk(root, database, send or Sender(), **options)
+    try:
+        with desk.server:
+            yield desk
+    finally:
+        desk.uploads.close()
+
+
+@pytest.fixture
+def desk(tmp_path: Path, database: Database[Document]) -> Iterator[Desk]:
+    with serve(tmp_path / "uploads", database) as desk:
+        yield desk
+
+
+def reply(connection: socket.socket) -> tuple[int, Any]:
+    with connection:
+        answer = http.client.HTTPResponse(connection)
+        answer.begin()
+        return answer.status, json.loads(answer.read())
+
+
+# What is taken
+
+
+def test_a_file_is_known_by_its_content(tmp_path: Path) -> None:
+    written = {
+        "video": [
+            write_video(tmp_path / "a.mp4", "mp4v", 3, 10),
+            write_video(tmp_path / "a.mov", "mp4v", 3, 10),
+            write_video(tmp_path / "a.mkv", "mp4v", 3, 10),
+            write_video(tmp_path / "a.avi", "MJPG", 3, 10),
+            write_video(tmp_path / "a.webm", "VP80", 3, 10),
+            write_video(tmp_path / "a.ts", "MPEG", 3, 25),
+            write_video(tmp_path / "a.mpg", "MPEG", 3, 25),
+        ],
+        "image": [write_picture(tmp_path / f"a{suffix}", SMALL_IMAGE) for suffix in (".jpg", ".png", ".webp")],
+    }
+    for kind, paths in written.items():
+        for path in paths:
+            found = form_of(path.read_bytes()[:512])
+            assert found is not None, path
+            assert found.kind == kind, path
+
+
+SMALL_IMAGE = np.full((60, 80, 3), 128, np.uint8)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"#EXTM3U\n#EXTINF:10,\nhttp://127.0.0.1:1/secret\n",
+        b"ffconcat version 1.0\nfile /etc/passwd\n",
+        b"%PDF-1.7" + MP4_HEAD,
+        b"<svg xmlns='http://www.w3.org/2000/svg'/>",
+        b"GIF89a" + bytes(600),
+        b"\x00\x00\x00\x18ftypheic\x00\x00\x00\x00mif1",
+        b"\x00",
+        b"hello" * 1000,
+    ],
+)
+def test_what_is_no_picture_or_video_by_content_is_a_415_and_leaves_nothing(desk: Desk, content: bytes) -> None:
+    for body, kind in ((content, "video/mp4"), form((FILE, content))):
+        status, _, problem = desk.post(body, kind)
+        assert (status, problem["title"]) == (415, "Unsupported Media Type")
+        assert "neither a picture" in problem["detail"]
+    assert desk.files() == set()
+    assert desk.ask("GET", "/uploads")[2] == {"uploads": []}
+
+
+def test_a_form_and_a_bare_body_give_the_same_file_to_the_sender_under_a_name_of_the_server(
+    tmp_path: Path, database: Database[Document]
+) -> None:
+    sender = Sender()
+    body, kind = form((FILE, SMALL))
+    with serve(tmp_path / "uploads", database, sender) as desk:
+        desk.offset = 108
+        for content, content_type in ((body, kind), (SMALL, "image/png"), (SMALL, "application/octet-stream")):
+            status, _, upload = desk.post(content, content_type)
+            assert (status, upload["kind"], upload["bytes"]) == (202, "image", len(SMALL))
+            assert upload["title"] == ("../../etc/x.exe" if content_type == kind else "image")
+            assert upload["stream"] == upload["id"]
+            done = desk.wait(upload["id"], "done")
+            assert (done["total"], done["sent"], done["classified"], done["error"]) == (4, 4, 4, "")
+        assert desk.files() == set()
+    assert [content for _, content in sender.files] == [SMALL] * 3
+    assert all(file.suffix == ".jpg" and file.parent.parent == tmp_path / "uploads" for file, _ in sender.files)
+    assert (tmp_path / "uploads").stat().st_mode & 0o777 == 0o700
+
+
+def test_a_title_is_text_for_a_line() -> None:
+    assert shown("a\x00b\r\n\x1b[31m c\u202e.mp4 ") == "a b [31m c .mp4"
+    assert shown("x" * 1000) == "x" * 100
+    assert shown("Küche 猫.mp4") == "Küche 猫.mp4"
+
+
+# What is refused
+
+
+def test_too_much_is_a_413_by_kind_whatever_was_said_of_it(tmp_path: Path, database: Database[Document]) -> None:
+    limits = UploadLimits(image_bytes=1000, video_bytes=300_000, per_minute=1000)
+    with serve(tmp_path / "uploads", database, limits=limits) as desk:
+        for content, kind, words in (
+            (SMALL + bytes(2000), "image/jpeg", "image: at most 0.001 MB"),
+            (MP4_HEAD + bytes(301_000), "video/mp4", "at most 0.3 MB"),
+            (MP4_HEAD + bytes(500_000), "video/mp4", "at most 0.3 MB"),
+        ):
+            status, _, problem = desk.post(content, kind)
+            assert (status, words in problem["detail"]) == (413, True), problem
+            status, _, problem = desk.post(*form((FILE, content)))
+            assert status == 413
+        desk.take(MP4_HEAD + bytes(299_000))
+        assert reply(desk.raw(["Content-Type: video/mp4", "Content-Length: 9999999999"], b""))[0] == 413
+        wait_for(lambda: {Path(name).suffix for name in desk.files()} == {".json"}, "the file sent")
+
+
+def test_a_body_that_cannot_be_read_says_why(desk: Desk) -> None:
+    text = '; name="file"'
+    for body, kind, status, words in (
+        (b"", "video/mp4", 400, "has no body"),
+        (SMALL, "text/html", 415, "got Content-Type 'text/html'"),
+        (SMALL, None, 415, "got Content-Type ''"),
+        (SMALL, "multipart/form-data", 400, "no boundary"),
+        (*form(('; name="video"; filename="a.mp4"', SMALL)), 400, "no file in a field 'file'; fields: 'video'"),
+        (*form((text, SMALL)), 400, "holds text"),
+        (*form((FILE, SMALL), (FILE, SMALL)), 400, "send one at a time"),
+        (*form((FILE, b"")), 400, "the file is empty"),
+        (form((FILE, SMALL))[0][:-30], form()[1], 400, ""),
+    ):
+        got, _, problem = desk.post(body, kind)
+        assert (got, words in problem["detail"]) == (status, True), problem
+    chunked = ["Content-Type: video/mp4", "Transfer-Encoding: chunked"]
+    assert reply(desk.raw(chunked, b"5\r\nabcde\r\n0\r\n\r\n"))[0] == 411
+    cut = desk.raw(["Content-Type: video/mp4", "Content-Length: 1000"], MP4_HEAD)
+    cut.shutdown(socket.SHUT_WR)
+    assert reply(cut)[0] == 400
+    assert desk.files() == set()
+
+
+def test_a_body_that_dribbles_is_given_up(desk: Desk) -> None:
+    with desk.raw(["Content-Type: video/mp4", "Content-Length: 100000"], MP4_HEAD) as connection:
+        began = time.monotonic()
+        with suppress(OSError):
+            while time.monotonic() - began < 15:
+                connection.sendall(b"x")
+                time.sleep(0.3)
+                connection.setblocking(False)
+                with suppress(BlockingIOError):
+                    assert connection.recv(100).startswith(b"HTTP/1.1 408 ")
+                    break
+                connection.setblocking(True)
+        assert 6 < time.monotonic() - began < 12
+    wait_for(lambda: desk.files() == set(), "the part deleted")
+
+
+def test_other_routes_keep_their_small_limit(desk: Desk) -> None:
+    with desk.raw([], b"") as connection:
+        assert connection.recv(1000)
+    with socket.create_connection(("127.0.0.1", desk.port), 10) as connection:
+        head = "POST /nothing HTTP/1.1\r\nHost: a\r\nContent-Type: video/mp4\r\nContent-Length: 5000000\r\n\r\n"
+        connection.sendall(head.encode() + bytes(100))
+        assert connection.recv(1000).startswith(b"HTTP/1.1 404 ")
+
+
+def test_a_disk_that_would_be_full_is_a_507(tmp_path: Path, database: Database[Document]) -> None:
+    for total, free, size, status in (
+        (100_000_000_000, 10_100_000_000, 1000, 202),
+        (100_000_000_000, 9_900_000_000, 1000, 507),
+        (100_000_000_000, 10_000_100_000, 200_000, 507),
+        (5_000_000_000, 1_000_000_000, 1000, 507),
+        (5_000_000_000, 1_200_000_000, 1000, 202),
+    ):
+        look = lambda path, t=total, f=free: (t, t - f, f)  # noqa: E731
+        with serve(tmp_path / secrets.token_hex(4), database, usage=look) as desk:
+            got, _, problem = desk.post(MP4_HEAD + bytes(size))
+            assert got == status, problem
+            assert status == 202 or (problem["title"], desk.files()) == ("Insufficient Storage", set())
+
+
+def test_no_more_are_received_at_a_time_than_allowed(tmp_path: Path, database: Database[Document]) -> None:
+    limits = UploadLimits(receiving=2, per_minute=1000)
+    with serve(tmp_path / "uploads", database, limits=limits) as desk:
+        head = ["Content-Type: video/mp4", "Content-Length: 100000"]
+        held = [desk.raw(head, MP4_HEAD + bytes(1000)) for _ in range(2)]
+        wait_for(lambda: len(desk.files()) == 2, "both received")
+        status, headers, problem = desk.post(MP4_HEAD)
+        assert (status, headers["Retry-After"]) == (503, "10")
+        assert "2 files are being received" in problem["detail"]
+        for connection in held:
+            connection.close()
+        wait_for(lambda: desk.files() == set(), "their places")
+        desk.take(MP4_HEAD)
+
+
+def test_no_more_wait_than_allowed_and_each_client_has_its_rate(tmp_path: Path, database: Database[Document]) -> None:
+    limits = UploadLimits(waiting=2, per_minute=4)
+    with serve(tmp_path / "uploads", database, Sender(free=False), limits=limits) as desk:
+        first = desk.take(MP4_HEAD)
+        desk.wait(first, "sending")
+        desk.take(MP4_HEAD)
+        desk.take(MP4_HEAD)
+        status, headers, _ = desk.post(MP4_HEAD)
+        assert (status, "Retry-After" in headers) == (503, True)
+        status, headers, problem = desk.post(MP4_HEAD)
+        assert (status, int(headers["Retry-After"]) > 1) == (429, True)
+        assert "more than 4 files a minute" in problem["detail"]
+
+
+def test_an_upload_that_is_not_there_is_a_404(desk: Desk) -> None:
+    for method in ("GET", "DELETE"):
+        for name in ("upload-1", "..%2f..%2fetc", "%00"):
+            status, _, problem = desk.ask(method, f"/uploads/{name}")
+            assert (status, problem["title"]) == (404, "Not Found")
+
+
+# Through a real broker, worker and store
+
+
+class World(Desk):
+    """Uploads with real producers, and workers on their topic."""
+
+    def __init__(self, root: Path, database: Database[Document], services: Services, topic: str) -> None:
+        settings = load_settings(home=services.home.folder, topic=topic, partitions=2)
+        self.bounds = Bounds()
+        self.offsets = committed_offsets(make_admin(services.endpoints.kafka, {}), topic, topic)
+
+        def send(*args: Any) -> Sent:
+            return producer_process(settings, self.bounds)(*args)
+
+        super().__init__(root, database, send, committed=self.offsets)
+
+    def frames(self, stream: str) -> dict[int, int]:
+        """Capture times of the frames of which there are events, by their numbers."""
+        return {event["frame"]: event["time_us"] for event in self.database.events.find({"stream": stream})}
+
+
+Make = Callable[[], World]
+Start = Callable[..., subprocess.Popen[str]]
+
+
+@pytest.fixture
+def make(tmp_path: Path, database: Database[Document], topic: str, services: Services) -> Iterator[Make]:
+    """Starts servers that take uploads, one after another, over the same folder; the first is ended by hand."""
+    with ExitStack() as ending:
+
+        def start() -> World:
+            world = World(tmp_path / "uploads", database, services, topic)
+            ending.callback(world.uploads.close)
+            ending.enter_context(world.server)
+            return world
+
+        yield start
+
+
+@pytest.fixture
+def worker(framewatch: Command, topic: str, database: Database[Document]) -> Start:
+    def start(*options: object) -> subprocess.Popen[str]:
+        settings = ("--topic", topic, "--group", topic, "--database", database.name, "--port", choose_port())
+        return framewatch("consume", "--quiet", *settings, *options)
+
+    return start
+
+
+def producers() -> list[psutil.Process]:
+    """Those that this process has started and that still run."""
+    found = []
+    for process in psutil.Process().children(recursive=True):
+        with suppress(psutil.Error):
+            if "producer" in process.cmdline() and "--progress" in process.cmdline():
+                found.append(process)
+    return found
+
+
+@pytest.fixture(scope="module")
+def long(tmp_path_factory: pytest.TempPathFactory) -> bytes:
+    """A video of 3000 small frames, which takes seconds to send."""
+    return write_video(tmp_path_factory.mktemp("long") / "long.mp4", "mp4v", 3000, 30).read_bytes()
+
+
+@pytest.fixture(scope="module")
+def clip(tmp_path_factory: pytest.TempPathFactory) -> bytes:
+    """A video of 100 small frames."""
+    return write_video(tmp_path_factory.mktemp("clip") / "clip.mp4", "mp4v", 100, 30).read_bytes()
+
+
+def test_a_video_is_a_stream_with_its_own_pace_that_ends_when_it_was_uploaded(make: Make, worker: Start) -> None:
+    world = make()
+    worker()
+    before_us = time.time_ns() // 1000
+    upload_id = world.take(SAMPLE.read_bytes())
+    seen = set()
+
+    def done() -> bool:
+        upload = world.get(upload_id)
+        seen.add(upload["state"])
+        assert upload["classified"] <= upload["sent"] <= 420
+        return bool(upload["state"] == "done")
+
+    wait_for(done, "done")
+    upload = world.get(upload_id)
+    assert (upload["total"], upload["sent"], upload["classified"], upload["kind"]) == (420, 420, 420, "video")
+    assert {"sending", "classifying"} & seen
+    frames = world.frames(upload_id)
+    assert len(frames) > 50  # all there will be: done says that they are stored
+    start_us = upload["time_us"] - 14_000_000
+    assert frames == {number: start_us + round(number * 1e6 / 30) for number in frames}
+    assert before_us <= upload["time_us"] <= time.time_ns() // 1000
+    time.sleep(1)
+    assert world.frames(upload_id) == frames
+    assert (world.files(), producers()) == (set(), [])
+
+
+def test_a_picture_goes_under_a_name_of_the_server_and_its_result_to_the_output(
+    make: Make, worker: Start, tmp_path: Path
+) -> None:
+    world = make()
+    worker("--output", tmp_path / "results")
+    body, kind = form((FILE, encode_jpeg(sample_image(110))))
+    status, _, upload = world.post(body, kind)
+    assert (status, upload["title"], upload["kind"]) == (202, "../../etc/x.exe", "image")
+    done = world.wait(upload["id"], "done")
+    assert (done["total"], done["classified"]) == (1, 1)
+    assert world.frames(upload["id"]) == {0: upload["time_us"]}
+    assert [path.name for path in (tmp_path / "results").rglob("*.json")] == [f"{upload['id']}.jpg.json"]
+
+
+def sample_image(number: int) -> Any:
+    return next(itertools.islice(sample_frames(), number, None))
+
+
+def test_two_at_once_are_sent_one_after_another_and_each_is_classified(
+    make: Make, worker: Start, tmp_path: Path
+) -> None:
+    world = make()
+    worker("--instance", "one")
+    worker("--instance", "two")  # each has a partition or both
+    clips = [write_video(tmp_path / name, "mp4v", 60, 30).read_bytes() for name in ("a.mp4", "b.mp4", "c.mkv")]
+    with ThreadPoolExecutor(3) as pool:
+        ids = list(pool.map(world.take, clips))
+    most = 0
+
+    def done() -> bool:
+        nonlocal most
+        most = max(most, len(producers()))
+        return all(world.get(one)["state"] == "done" for one in ids)
+
+    wait_for(done, "all done")
+    assert most <= 1
+    assert [world.get(one)["classified"] for one in ids] == [60, 60, 60]
+    assert {upload["id"] for upload in world.ask("GET", "/uploads")[2]["uploads"]} == set(ids)
+
+
+def test_what_cannot_be_read_fails_with_a_reason_and_the_next_goes_on(
+    make: Make, worker: Start, tmp_path: Path
+) -> None:
+    world = make()
+    worker()
+    video = write_video(tmp_path / "a.mp4", "mp4v", 40, 20).read_bytes()
+    silent = video.replace(b"vide", b"soun").replace(b"mp4v", b"mp4a")
+    opened = "cannot be opened as a video"
+    hostile = {
+        opened: [video[: len(video) // 2], MP4_HEAD + b"#EXTM3U\n/etc/passwd\n" * 50, silent, MP4_HEAD + bytes(9000)],
+        "pixels": [png(30_000, 30_000, b"")],
+        "far more pixels": [png(2**31 - 1, 2**31 - 1, b"")],
+        "not a picture": [png(10, 10, b"no pixels"), b"\xff\xd8\xff" + bytes(1000), b"RIFF\0\0\0\0WEBP" + bytes(100)],
+    }
+    for words, files in hostile.items():
+        for content in files:
+            failed = world.wait(world.take(content), "failed", "done")
+            assert (failed["state"], words in failed["error"]) == ("failed", True), failed
+            assert not {str(world.root), "Traceback", ".py"} & set(failed["error"].split("'")), failed
+            assert str(tmp_path) not in failed["error"]
+    one = write_video(tmp_path / "one.mp4", "mp4v", 1, 20).read_bytes()
+    done = world.wait(world.take(one), "done", "failed")
+    assert (done["state"], done["total"]) == ("done", 1)
+    assert world.files() == set()
+
+
+def test_a_video_that_breaks_off_is_classified_as_far_as_it_goes_and_fails(
+    make: Make, worker: Start, tmp_path: Path
+) -> None:
+    world = make()
+    worker()
+    whole = write_video(tmp_path / "a.avi", "MJPG", 40, 20).read_bytes()
+    failed = world.wait(world.take(whole[: len(whole) // 2]), "failed", "done")
+    assert failed["state"] == "failed"
+    assert failed["error"].startswith("cut off or damaged: ")
+    assert 10 < failed["sent"] == failed["classified"] < 30
+
+
+@pytest.mark.parametrize(
+    ("bounds", "words"),
+    [
+        (Bounds(frames=10), "has more than 10 pictures: the rest is left out"),
+        (Bounds(pixels=160 * 120 - 1), "160x120 pixels; at most 19199 are allowed"),
+        (Bounds(seconds=1.5), "took too long"),
+    ],
+)
+def test_what_takes_too_much_fails_with_a_reason(
+    make: Make, worker: Start, long: bytes, bounds: Bounds, words: str
+) -> None:
+    world = make()
+    world.bounds = bounds
+    worker()
+    failed = world.wait(world.take(long), "failed", "done", timeout_s=90)
+    assert (failed["state"], words in failed["error"]) == ("failed", True), failed
+    assert failed["classified"] == failed["sent"] < 3000
+    assert producers() == []
+
+
+def test_a_producer_that_crashes_fails_its_upload_alone(make: Make, worker: Start, long: bytes) -> None:
+    world = make()
+    worker()
+    upload_id, other = world.take(long), world.take(SMALL)
+    wait_for(lambda: world.get(upload_id)["sent"] > 0, "some sent")
+    (producer,) = producers()
+    producer.send_signal(signal.SIGSEGV)
+    failed = world.wait(upload_id, "failed")
+    assert "damaged" in failed["error"]
+    assert world.wait(other, "done", "failed")["state"] == "done"
+
+
+def test_a_server_that_ends_while_it_sends_leaves_no_process_and_the_next_one_sends_it_again(
+    make: Make, worker: Start, long: bytes
+) -> None:
+    world = make()
+    upload_id, waiting = world.take(long), world.take(SMALL)
+    wait_for(lambda: world.get(upload_id)["sent"] > 0, "some sent")
+    began = time.monotonic()
+    world.uploads.close()
+    assert time.monotonic() - began < 15
+    assert producers() == []
+    assert world.store.get(upload_id) is not None
+    assert len(world.files()) == 4
+    worker()
+    again = make()
+    assert again.wait(waiting, "done", timeout_s=120)["classified"] == 1
+    done = again.wait(upload_id, "done", timeout_s=120)
+    assert (done["total"], done["classified"]) == (3000, 3000)
+    assert again.files() == set()
+
+
+def test_a_server_that_ends_while_its_frames_are_classified_knows_the_end_after_all(
+    make: Make, worker: Start, tmp_path: Path
+) -> None:
+    world = make()
+    upload_id = world.take(write_video(tmp_path / "a.mp4", "mp4v", 40, 20).read_bytes())
+    upload = world.wait(upload_id, "classifying")
+    assert (upload["sent"], upload["classified"]) == (40, 0)
+    world.uploads.close()
+    worker()
+    assert make().wait(upload_id, "done")["classified"] == 40
+
+
+def test_what_is_deleted_while_it_is_under_way_leaves_nothing_behind(make: Make, worker: Start, clip: bytes) -> None:
+    world = make()
+    sample = SAMPLE.read_bytes()
+    sent, sending, waiting = world.take(clip), world.take(sample), world.take(sample)
+    assert world.wait(sent, "classifying")["sent"] == 100
+    wait_for(lambda: world.get(sending)["sent"] > 0, "the second under way")
+    for upload_id in (sent, sending, waiting):
+        assert world.ask("DELETE", f"/uploads/{upload_id}")[0] == 200
+        assert world.ask("GET", f"/uploads/{upload_id}")[0] == 404
+    worker()
+    last = world.take(sample)
+    kept = world.wait(last, "done", timeout_s=120)
+    wait_for(lambda: world.files() == set(), "all forgotten", 60)
+    assert {event["stream"] for event in world.database.events.find({}, {"stream": 1})} == {last}
+    assert [upload["id"] for upload in world.ask("GET", "/uploads")[2]["uploads"]] == [last]
+    n = world.database.events.count_documents({})
+    status, _, erased = world.ask("DELETE", f"/uploads/{kept['id']}")
+    assert (status, erased["events"]) == (200, n)
+    assert world.database.events.count_documents({}) == 0
+
+
+def test_no_more_of_a_video_lies_before_a_cameras_frames_than_a_moments_work(
+    make: Make, worker: Start, long: bytes
+) -> None:
+    world = make()
+    upload_id = world.take(long)
+    wait_for(lambda: world.get(upload_id)["sent"] >= 100, "as much as may be sent")
+    time.sleep(2)
+    assert 100 <= world.get(upload_id)["sent"] <= 128
+    worker()
+    most = 0
+
+    def done() -> bool:
+        nonlocal most
+        upload = world.get(upload_id)
+        most = max(most, upload["sent"] - upload["classified"])
+        return bool(upload["state"] == "done")
+
+    wait_for(done, "done", 120)
+    assert world.get(upload_id)["classified"] == 3000
+    assert most < 1500  # what is known of both is from different moments
+
+
+# What is left behind
+
+
+def test_a_server_takes_over_what_one_that_ended_has_left_and_nothing_of_one_that_runs(tmp_path: Path) -> None:
+    first, second = UploadFolder(tmp_path), UploadFolder(tmp_path)
+    assert first.path != second.path
+    for folder in (first, second):
+        folder.note(f"upload-{folder.path.name}", {"of": folder.path.name})
+        (folder.path / f"upload-{folder.path.name}.mp4").write_bytes(b"x")
+        (folder.path / "upload-x.part").write_bytes(b"x")
+    second.close()
+    third = UploadFolder(tmp_path)
+    assert third.path == second.path
+    assert list(third.notes()) == [{"of": "1"}]
+    assert sorted(path.name for path in third.path.iterdir()) == ["upload-1.json", "upload-1.mp4"]
+    first.close()
+    fourth = UploadFolder(tmp_path)
+    assert list(fourth.notes()) == [{"of": "0"}]
+    fourth.close()
+    third.close()
+    assert len(list(UploadFolder(tmp_path).notes())) == 2
+
+
+def test_a_file_that_ends_servers_is_given_up_and_damaged_notes_are_no_end(
+    tmp_path: Path, database: Database[Document]
+) -> None:
+    folder = UploadFolder(tmp_path)
+    upload = Upload("upload-1", "upload-1", "a", "video", time.time_ns() // 1000, "sending")
+    known = {"upload": asdict(upload), "run": "r", "attempts": 3, "deleted": False, "sent": asdict(Sent(9, 4))}
+    folder.note("upload-1", known)
+    (folder.path / "upload-1.mp4").write_bytes(MP4_HEAD)
+    folder.note("upload-2", {"upload": {"id": 7}})
+    (folder.path / "upload-3.json").write_text("{")
+    folder.close()
+    with serve(tmp_path, database) as desk:
+        failed = desk.wait("upload-1", "failed")
+        assert failed["error"] == "the server ended while it was sent, 3 times"
+
+
+def test_an_upload_whose_server_is_gone_fails_in_the_end(tmp_path: Path, database: Database[Document]) -> None:
+    now_us = time.time_ns() // 1000
+    store = UploadStore(database)
+    for name, age_us in (("old", 25 * 3600 * 1_000_000), ("new", 3600 * 1_000_000)):
+        store.save(Upload(name, name, "a", "video", now_us - age_us, "classifying"))
+    with serve(tmp_path, database) as desk:
+        assert desk.wait("old", "failed")["error"] == "the server that had it is gone"
+        assert desk.get("new")["state"] == "classifying"
