@@ -151,6 +151,13 @@ def test_counts_are_by_label_most_first_also_as_json(store: EventStore, run: Run
     assert json.loads(run("count", "--json", "--since", "5s").out) == {}
 
 
+def test_only_the_confident_are_listed_and_counted(store: EventStore, run: Run) -> None:
+    store.add([event(frame=k, time_us=T0 + k, confidence=k / 10) for k in range(10)])
+    assert json.loads(run("count", "--json", "--min-confidence", 0.7).out) == {"face": 3}
+    frames = [json.loads(line)["frame"] for line in run("list", "--raw", "--min-confidence", 0.7).out.splitlines()]
+    assert frames == [9, 8, 7]
+
+
 # As documents.
 
 
@@ -344,6 +351,7 @@ def test_a_store_that_is_away_is_one_line_and_exit_1(tmp_path: Path, capsys: pyt
         ["count", "--label", "\udcff"],
         ["list", "--raw", "--images", "x"],
         ["list", "--nonsense"],
+        ["list", "--min-confidence", "2"],
         ["list", "--database", "a/b"],
         ["count", "--since", ""],
         ["delete"],

@@ -62,6 +62,9 @@ _stream = click.option("--stream", type=WORDS, help="Only of this stream.")
 _label = click.option("--label", type=WORDS, help="Only with this label.")
 _since = click.option("--since", type=MOMENT, help="Captured at or after: ISO 8601, or an age such as 15m, 2h, 7d.")
 _until = click.option("--until", type=MOMENT, help="Captured before.")
+_min_confidence = click.option(
+    "--min-confidence", type=click.FloatRange(0, 1), help="This confidence or more, 0 to 1."
+)
 
 
 @click.group()
@@ -74,6 +77,7 @@ def events() -> None:
 @_label
 @_since
 @_until
+@_min_confidence
 @click.option(
     "--limit",
     type=click.IntRange(min=1),
@@ -83,13 +87,13 @@ def events() -> None:
 @click.option("--images", type=click.Path(path_type=Path, file_okay=False), help="Write the crops to this folder.")
 @with_settings("database")
 def list_events(
-    stream: str | None, label: str | None, since: int | None, until: int | None,
+    stream: str | None, label: str | None, since: int | None, until: int | None, min_confidence: float | None,
     limit: int | None, raw: bool, images: Path | None, settings: Settings,
 ) -> None:  # fmt: skip
     """Newest events as a table, as documents (--raw) or as picture files (--images)."""
     if raw and images is not None:
         raise click.UsageError("got --raw and --images: expected one of them")
-    where = _checked(EventFilter(stream, label, since, until))
+    where = _checked(EventFilter(stream, label, since, until, min_confidence))
     with connect(endpoints(settings).mongodb) as client, _output():
         queries = EventQueries(client[settings.database])
         if raw:
@@ -111,14 +115,15 @@ def list_events(
 @_label
 @_since
 @_until
+@_min_confidence
 @with_settings("database")
 @json_option
 def count(
-    stream: str | None, label: str | None, since: int | None, until: int | None,
+    stream: str | None, label: str | None, since: int | None, until: int | None, min_confidence: float | None,
     as_json: bool, settings: Settings,
 ) -> None:  # fmt: skip
     """Events of each label."""
-    where = _checked(EventFilter(stream, label, since, until))
+    where = _checked(EventFilter(stream, label, since, until, min_confidence))
     with connect(endpoints(settings).mongodb) as client, _output():
         counts = EventQueries(client[settings.database]).counts(where)
         if as_json:

@@ -191,12 +191,7 @@ def _growth(episode: Episode) -> pymongo.UpdateOne:
 
 def _erasure(document: Document) -> EventFilter:
     try:
-        since_us = document["since_us"]
-        return EventFilter(
-            document["stream"],
-            document["label"],
-            None if since_us is None else int(since_us),
-            int(document["until_us"]),
-        )
+        since_us, until_us = int(document["since_us"]), int(document["until_us"])
+        return EventFilter(document["stream"], document["label"], since_us, until_us)
     except (KeyError, TypeError, ValueError) as error:
         raise ValueError(f"document {document.get('_id')!r} is no erasure: {error}") from None
