@@ -163,7 +163,8 @@ def uses_of_environment(path: Path) -> set[str]:
     uses = set()
     for found in ast.walk(tree(path)):
         name = found.attr if isinstance(found, ast.Attribute) else found.name if isinstance(found, ast.alias) else ""
-        if name in {"environ", "environb", "getenv", "getenvb", "putenv"}:
+        of_request = isinstance(found, ast.Attribute) and ast.unparse(found.value) == "request"  # a WSGI one
+        if name in {"environ", "environb", "getenv", "getenvb", "putenv"} and not of_request:
             around = found
             while not isinstance(around, ast.stmt | ast.keyword):
                 around = parents[around]

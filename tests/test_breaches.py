@@ -150,6 +150,30 @@ def test_a_rule_that_is_new_is_held_to_the_past_as_well() -> None:
     assert told(gone, seen(10, 20)) == []  # it was over before anybody could be told
 
 
+def test_the_past_that_is_needed_reaches_back_to_the_stretches_of_open_alerts() -> None:
+    breaches = Breaches([rule(for_at_least="1m", within="5m"), rule("smoking", "none")], GAP_S * S)
+    [alert] = told(Breaches([rule("smoking", "none")]), seen(0, 0, "smoking"))
+    back_us = (2 * 300 + GAP_S) * S
+    now_us = (NOON_S + 9000) * S
+    assert breaches.needed_since_us("cam", now_us, []) == now_us - back_us
+    assert breaches.needed_since_us("cam", now_us, [alert]) == NOON_S * S - back_us
+    assert breaches.needed_since_us("other", now_us, [alert]) == now_us - back_us
+    assert breaches.needed_since_us("cam", 5, []) == 0
+
+
+def test_a_label_that_flickers_for_hours_is_summed_up_rightly_enough() -> None:
+    # 4 s of each 10 s: 5184 s within the 3.6 hours, from the 12,960th second on.
+    breaches, watched = Breaches([rule(for_at_least="5183s", within="12960s")]), 0
+    for first in range(0, 40_000, 10):
+        alerts = told(breaches, seen(first, first + 4, "sitting"), seen(first + 5, first + 9, "face"))
+        watched += len(alerts)
+        assert all(12_900 < a.start_us // S - NOON_S < 13_100 for a in alerts)
+    assert watched == 1
+    [ended] = told(breaches, seen(40_000, 40_600))
+    assert ended.until_us is not None
+    assert 39_990 <= ended.until_us // S - NOON_S < 40_100
+
+
 # What follows counts second by second, in another way: from the end, knowing all.
 
 

@@ -110,7 +110,8 @@ class Webhook:
                 self._store_away = True
                 wait_s = self._first_wait_s
             except Exception:
-                _log.exception("posting alerts to %s failed; tried again", self.shown)
+                if not self._ending.is_set():  # else the store may be closed by now
+                    _log.exception("alerts to %s cannot be posted now; tried again", self.shown)
             self._awake.wait(max(0.01, min(wait_s, self._look_s)))
             self._awake.clear()
 
@@ -128,17 +129,15 @@ class Webhook:
             self._new = self._new or ours
             raise
         first_due_s = self._clock() + (0.0 if ours else self._look_s)
-        self._due_s = {alert.id: self._due_s.get(alert.id, first_due_s) for alert in waiting}
-        if ours:
-            fresh = {alert.id for alert in waiting if alert.attempts == 0}
-            self._due_s |= {
-                alert_id: min(due_s, first_due_s) for alert_id, due_s in self._due_s.items() if alert_id in fresh
-            }
+        due_s = {alert.id: self._due_s.get(alert.id, first_due_s) for alert in waiting}
+        self._due_s = due_s | {a.id: min(due_s[a.id], first_due_s) for a in waiting if a.attempts == 0}
         for alert in waiting:
             if self._ending.is_set():
                 return
             if self._due_s[alert.id] <= self._clock():
                 self._try(alert)
+        if len(waiting) == _MOST_AT_ONCE > len(self._due_s):
+            self.wake()  # there is room for the next
 
     def _try(self, alert: Alert) -> None:
         attempts = alert.attempts + 1
@@ -176,7 +175,7 @@ class Webhook:
             return f"no answer within {TIMEOUT_S:g} s"
         except requests.exceptions.ConnectionError:
             return "no connection"
-        except (requests.exceptions.RequestException, ValueError, OSError) as error:
+        except Exception as error:  # its text may hold the address
             return f"cannot be posted to ({type(error).__name__})"
         with response:
             if 200 <= response.status_code < 300:
