@@ -250,6 +250,7 @@ class Uploads:
                     _log.exception("upload %s", job.upload.id)
             with suppress(StoreUnavailable):
                 if not swept:
+                    self._store.setup()
                     self._progress.sweep(self._jobs)
                     swept = True
         with suppress(StoreUnavailable):

@@ -28,6 +28,7 @@ _MULTIPART: Final = "multipart/form-data"
 _OCTETS: Final = "application/octet-stream"
 _MAX_PARTS: Final = 16
 _MAX_TEXT_BYTES: Final = 256 * 1024  # of a form's text and headers; a file in it is no text
+_TRANSFER: Final = "Transfer-Encoding"
 _PIECE: Final = 64 * 1024
 
 
@@ -61,12 +62,11 @@ def check_head(request: Request, max_bytes: int, what: str, kinds: tuple[str, ..
         raise BadRequest("the Content-Type multipart/form-data names no boundary")
     if (request.content_length or 0) > max_bytes + FORM_BYTES:
         raise too_large(max_bytes, what)
-    if not request.content_length:
-        chunked = request.headers.get("Transfer-Encoding", "").lower() == "chunked"
-        if not chunked:
-            raise BadRequest(f"the request has no body: {what} is needed")
-        if by_length:
-            raise LengthRequired("say the length of the body beforehand, by Content-Length: no chunks")
+    chunked = _TRANSFER in request.headers
+    if chunked and by_length:
+        raise LengthRequired("say the length of the body beforehand, by Content-Length: no chunks")
+    if not chunked and not request.content_length:
+        raise BadRequest(f"the request has no body: {what} is needed")
 
 
 def too_large(max_bytes: int, what: str, more: str = "") -> HTTPException:
@@ -90,9 +90,10 @@ def read_file(request: Request, max_bytes: int, what: str, into: Sink) -> str | 
         HTTPException: it does not come as it should.
     """
     request.max_content_length = max_bytes + FORM_BYTES
-    if ALLOW_BODY in request.environ:  # by our own server, which else lets bodies be small
+    # By our own server, which else lets bodies be small. Not of chunks: each is held in memory until it is whole.
+    if ALLOW_BODY in request.environ and _TRANSFER not in request.headers:
         request.environ[ALLOW_BODY](max_bytes + 2 * FORM_BYTES)
-    target = _Once(into, max_bytes, what)
+    target, noun = _Once(into, max_bytes, what), what.removeprefix("a ")
     try:
         if request.mimetype == _MULTIPART:
             name: str | None = _file_of_form(request, target)
@@ -104,7 +105,7 @@ def read_file(request: Request, max_bytes: int, what: str, into: Sink) -> str | 
             raise RequestTimeout(f"{what} came too slowly") from None
         if isinstance(error.__context__, BodyTooLarge):
             raise too_large(max_bytes, what) from None
-        raise BadRequest(f"the connection ended before the whole of {what} came") from None
+        raise BadRequest(f"the connection ended before the whole {noun} came") from None
     except RequestEntityTooLarge as error:
         if target.refused:
             raise
