@@ -34,7 +34,8 @@ from consumer.predictor import Predictor
 from consumer.records import Records
 from consumer.stats import Stats
 from consumer.upload_folder import UploadFolder
-from consumer.uploads import Sent, Uploads
+from consumer.upload_jobs import Sent
+from consumer.uploads import Uploads
 from consumer.web.app import create_app
 from consumer.web.schemas import AboutOut
 from consumer.web.server import WebServer

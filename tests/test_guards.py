@@ -9,19 +9,23 @@ import re
 import time
 from collections.abc import Iterator
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import pytest
+from confluent_kafka import Consumer, Producer, TopicPartition
 from flask import Flask
 from werkzeug.routing import Rule
 
-from conftest import REPOSITORY, wait_for
+from conftest import REPOSITORY, Command, wait_for
 from consumer.predictor import Predictor
+from consumer.upload_jobs import UploadLimits
 from consumer.web import auth
 from consumer.web.app import create_app
 from consumer.web.headers import ALWAYS
 from consumer.web.rate import RateLimit
 from consumer.web.schemas import AboutOut
+from services.home import Endpoints
 from test_web import STATIC, Clock, Site, authorization, serve
 from vision.faces import HaarFaces
 
@@ -41,7 +45,9 @@ ABOUT = AboutOut(
 
 
 class Untouched:
-    """A part that fails the test when anything is asked of it."""
+    """A part that fails the test when anything but its limits is asked of it."""
+
+    limits = UploadLimits()
 
     def __getattr__(self, name: str) -> Any:
         raise AssertionError(f"{name} was reached")
@@ -286,6 +292,30 @@ def test_every_test_that_the_security_page_names_is_there() -> None:
     assert len(named) > 20
     for file, name in named:
         assert f"def {name}(" in (REPOSITORY / "tests" / file).read_text(), (file, name)
+
+
+def test_frames_in_kafka_are_deleted_as_the_security_page_says(
+    framewatch: Command, topic: str, endpoints: Endpoints, tmp_path: Path
+) -> None:
+    page = (REPOSITORY / "docs" / "security.md").read_text()
+    order = re.search(r"echo '(.*)' > delete\.json", page)
+    change = re.search(r"framewatch kafka (configs .*)", page)
+    assert order and change
+    producer = Producer({"bootstrap.servers": endpoints.kafka})
+    for _ in range(3):
+        producer.produce(topic, b"a frame", partition=0)
+    assert producer.flush(20) == 0
+    (tmp_path / "delete.json").write_text(order[1].replace("distributed-video1", topic))
+    for arguments in (
+        ["delete-records", "--offset-json-file", str(tmp_path / "delete.json")],
+        change[1].replace("distributed-video1", topic).split(),
+    ):
+        process = framewatch("kafka", *arguments)
+        said = process.communicate(timeout=60)
+        assert process.returncode == 0, said
+    reader = Consumer({"bootstrap.servers": endpoints.kafka, "group.id": topic})
+    assert reader.get_watermark_offsets(TopicPartition(topic, 0), timeout=20) == (3, 3)
+    reader.close()
 
 
 def test_guessing_does_not_hold_up_the_others() -> None:

@@ -163,7 +163,7 @@ def test_the_page_names_no_foreign_address(client: FlaskClient) -> None:
         with client.get(part) as found:
             assert found.status_code == 200, part
     with client.get("/docs/swagger-ui.css") as style:
-        assert not re.search(r"url\(\s*[\"']?(?:https?:)?//|@import", style.text)
+        assert not re.search(r"url\(\s*[\"']?(?:https?:)?//|@import", style.get_data(as_text=True))
 
 
 def test_the_page_opens_and_asks_without_another_host(browser: Browser) -> None:  # noqa: F811

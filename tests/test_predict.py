@@ -528,7 +528,7 @@ def test_clients_that_stall_in_a_body_stop_nobody_and_are_told_so() -> None:
             stop.set()
             thread.join()
         assert sorted({status for status, _, _ in answers}) == [408, 503]
-        assert [a for a in answers if a[0] == 408] == [(408, None, "the picture came too slowly")] * FREE.at_a_time
+        assert [a for a in answers if a[0] == 408] == [(408, None, "a picture came too slowly")] * FREE.at_a_time
         assert {a[1:] for a in answers if a[0] == 503} == {("1", "8 pictures are being looked at: try again")}
         assert site.post(EMPTY_ROOM)[0] == 200
 

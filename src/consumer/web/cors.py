@@ -32,8 +32,9 @@ def allow(app: Flask, origins: Collection[str]) -> None:
 
     @app.before_request
     def preflight() -> Response | None:
-        """Answer a browser that asks whether it may ask: it does so without the password."""
-        if request.method == "OPTIONS" and "Access-Control-Request-Method" in request.headers:
+        """Answer a browser that asks for a listed page whether it may ask: it does so without the password."""
+        asked = request.method == "OPTIONS" and "Access-Control-Request-Method" in request.headers
+        if asked and request.headers.get("Origin", "").lower() in origins:
             return Response(status=204)
         return None
 

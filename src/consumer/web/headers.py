@@ -25,7 +25,7 @@ CONTENT_POLICY: Final = "; ".join(
     )
 )
 _UNUSED: Final = (
-    "accelerometer", "bluetooth", "display-capture", "geolocation", "gyroscope", "hid", "magnetometer", "microphone",
+    "accelerometer", "display-capture", "geolocation", "gyroscope", "hid", "magnetometer", "microphone",
     "midi", "payment", "serial", "usb", "xr-spatial-tracking",
 )  # fmt: skip
 
