@@ -87,7 +87,7 @@ def running(services: Services, folder: Path, *options: object) -> Iterator[Stac
     ensure_topic(services.endpoints.kafka, stack.name, 2, 1, {})
     try:
         stack.consume()
-        stack.produce("--loop")
+        stack.produce("--loop", "--fps", 10)  # slow enough for a busy machine
         wait_for(lambda: stack.ask("/events")["events"] != [], "the first events", 90)
         yield stack
     finally:

@@ -98,9 +98,7 @@ class Browser:
         """Errors in the console since the last time, but for requests that a server did not answer."""
         entries = self.driver.get_log("browser")  # type: ignore[no-untyped-call]  # selenium's own gap
         messages = [str(entry["message"]) for entry in entries if entry["level"] in ("SEVERE", "WARNING")]
-        return [
-            text for text in messages if "net::ERR_" not in text and "503" not in text and "bluetooth" not in text
-        ]
+        return [text for text in messages if "net::ERR_" not in text and "503" not in text]
 
 
 @pytest.fixture(scope="module")

@@ -28,8 +28,8 @@ function itemOf(alert) {
     failed: `webhook: failed after ${count(alert.attempts, "try", "tries")}: ${alert.error}`,
   }[alert.webhook];
   const words = make("p", {}, make("a", { href: linkTo("events", filters) }, alert.text));
-  const facts = make("p", { class: "quiet" }, chip(alert.label), ` ${alert.stream} · ${alert.rule} · `, moment(alert.start_us), " · ");
-  facts.append(state, sent ? ` · ${sent}` : "");
+  const facts = make("p", { class: "quiet" }, chip(alert.label), ` ${alert.stream} · ${alert.rule} · `);
+  facts.append(moment(alert.start_us), " · ", state, sent ? ` · ${sent}` : "");
   return make("li", { class: lasts ? "alert open" : "alert", title: exact(alert.start_us) }, words, facts);
 }
 

@@ -7,7 +7,12 @@ import { server } from "./server.js";
 import { showStats } from "./stats.js";
 import { drawTimeline } from "./timeline.js";
 
-const PERIODS = [["15m", "last 15 min"], ["1h", "last hour"], ["24h", "last 24 h"], ["7d", "last 7 days"]];
+const PERIODS = [
+  ["15m", "last 15 min"],
+  ["1h", "last hour"],
+  ["24h", "last 24 h"],
+  ["7d", "last 7 days"],
+];
 const SECONDS = { m: 60, h: 3600, d: 86400 };
 const MOST = 2000; // stretches drawn
 const EVERY_MS = 15000;

@@ -14,9 +14,18 @@ import { Wall } from "./wall.js";
 import "./tryit.js";
 import { stop as stopWebcam } from "./webcam.js";
 
-const TITLES = { live: "Live", events: "Events", analysis: "Analysis", try: "Try it", alerts: "Alerts", stream: "Stream", uploads: "Upload" };
+const TITLES = {
+  live: "Live",
+  events: "Events",
+  analysis: "Analysis",
+  try: "Try it",
+  alerts: "Alerts",
+  stream: "Stream",
+  uploads: "Upload",
+};
 
-const sections = new Map([...document.querySelectorAll("[data-view]")].map((section) => [section.dataset.view, section]));
+const sections = new Map();
+for (const section of document.querySelectorAll("[data-view]")) sections.set(section.dataset.view, section);
 const go = (view) => (filters) => (location.hash = linkTo(view, filters));
 
 /** A log with the form of its filters. */

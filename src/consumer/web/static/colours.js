@@ -25,9 +25,9 @@ export function colourOf(label) {
   return COLOURS[shadeOf(label)];
 }
 
-/** The label in words behind a spot of its colour. */
-export function chip(label) {
+/** The label in words behind a spot of its colour, and how many there are of it where that is more than one. */
+export function chip(label, times = 1) {
   const spot = draw("svg", { viewBox: "0 0 10 10", "aria-hidden": "true", class: "spot" });
   spot.append(draw("rect", { width: 10, height: 10, rx: 3, fill: colourOf(label) }));
-  return make("span", { class: "chip" }, spot, label);
+  return make("span", { class: "chip" }, spot, times > 1 ? `${label} ×${times}` : label);
 }

@@ -6,7 +6,13 @@ import { count } from "./format.js";
 import { has, server } from "./server.js";
 
 const dialog = find("#confirm");
-const PERIODS = [["", "all time"], ["15m", "last 15 min"], ["1h", "last hour"], ["24h", "last 24 h"], ["7d", "last 7 days"]];
+const PERIODS = [
+  ["", "all time"],
+  ["15m", "last 15 min"],
+  ["1h", "last hour"],
+  ["24h", "last 24 h"],
+  ["7d", "last 7 days"],
+];
 
 /** Ask for a yes; false for no, Escape, and whatever else closes the question. */
 export function confirmed(words) {
@@ -19,9 +25,15 @@ export function confirmed(words) {
 }
 
 function wordsOf({ stream, label, since, until }) {
-  const of = [stream && `of the stream ${stream}`, label && `with the label ${label}`, since && `since ${since}`, until && `until ${until}`];
+  const of = [
+    stream && `of the stream ${stream}`,
+    label && `with the label ${label}`,
+    since && `since ${since}`,
+    until && `until ${until}`,
+  ];
   const which = of.filter(Boolean).join(", ");
-  return `Delete ${which ? `the events ${which}` : "ALL events of ALL streams"}, with their crops, episodes and alerts? This cannot be undone.`;
+  const events = which ? `the events ${which}` : "ALL events of ALL streams";
+  return `Delete ${events}, with their crops, episodes and alerts? This cannot be undone.`;
 }
 
 async function erase(filters, said) {
@@ -29,7 +41,8 @@ async function erase(filters, said) {
   const everything = Object.values(filters).some(Boolean) ? "" : "true";
   say(said, "Deleting…");
   try {
-    const { events, episodes, alerts } = await ask("/events" + query({ ...filters, everything }), { method: "DELETE", patience: 120000 });
+    const address = "/events" + query({ ...filters, everything });
+    const { events, episodes, alerts } = await ask(address, { method: "DELETE", patience: 120000 });
     const parts = [count(events, "event"), count(episodes, "episode"), count(alerts, "alert")];
     say(said, `Deleted: ${parts.join(", ")}.`);
     dispatchEvent(new Event("erased"));

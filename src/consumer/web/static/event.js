@@ -13,8 +13,9 @@ let address = null;
 
 function facts(event) {
   const list = make("dl", { class: "facts" });
+  const streamLink = `#/stream/${encodeURIComponent(event.stream)}`;
   const rows = {
-    Stream: make("a", { href: `#/stream/${encodeURIComponent(event.stream)}`, click: () => dialog.close() }, event.stream),
+    Stream: make("a", { href: streamLink, click: () => dialog.close() }, event.stream),
     Time: `${exact(event.time_us)} (${ago(event.time_us)})`,
     Frame: `#${event.frame} of run ${event.run}`,
     Model: event.model,
@@ -69,14 +70,25 @@ function show(event) {
   shown = event;
   asking = new AbortController();
   const title = make("h2", { id: "event-heading" }, chip(event.label), ` ${percent(event.confidence)}`);
-  const close = make("button", { type: "button", class: "close", autofocus: true, click: () => dialog.close() }, "Close");
+  const closing = { type: "button", class: "close", autofocus: true, click: () => dialog.close() };
+  const close = make("button", closing, "Close");
   const newer = make("button", { type: "button", click: () => step(-1), disabled: !neighbour(event, -1) }, "← Newer");
   const older = make("button", { type: "button", click: () => step(1), disabled: !neighbour(event, 1) }, "Older →");
   const crop = make("img", { class: "crop", src: event.crop_url, alt: `Crop: ${event.label}` });
-  crop.addEventListener("error", () => crop.replaceWith(make("p", { class: "quiet" }, "No crop is kept of this event.")));
+  const none = make("p", { class: "quiet" }, "No crop is kept of this event.");
+  crop.addEventListener("error", () => crop.replaceWith(none));
   const scores = bars((event.scores ?? []).map(({ label, score, confidence }) => [label, score ?? confidence]));
-  const about = make("div", { class: "about" }, crop, make("section", { "aria-label": "Best scores" }, scores), facts(event));
-  dialog.replaceChildren(make("header", {}, title, newer, older, close), make("div", { class: "body" }, frameOf(event), about));
+  const about = make(
+    "div",
+    { class: "about" },
+    crop,
+    make("section", { "aria-label": "Best scores" }, scores),
+    facts(event),
+  );
+  dialog.replaceChildren(
+    make("header", {}, title, newer, older, close),
+    make("div", { class: "body" }, frameOf(event), about),
+  );
 }
 
 function step(by) {

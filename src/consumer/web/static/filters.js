@@ -4,7 +4,13 @@ import { find, make, say } from "./dom.js";
 import { query } from "./api.js";
 
 const NAMES = ["stream", "label", "since", "until", "min_confidence"];
-const PERIODS = [["", "any time"], ["15m", "last 15 min"], ["1h", "last hour"], ["24h", "last 24 h"], ["7d", "last 7 days"]];
+const PERIODS = [
+  ["", "any time"],
+  ["15m", "last 15 min"],
+  ["1h", "last hour"],
+  ["24h", "last 24 h"],
+  ["7d", "last 7 days"],
+];
 
 /** Only what is set, as the server wants it. */
 export function wanted(filters) {
@@ -13,7 +19,9 @@ export function wanted(filters) {
 
 /** Whether an event that comes in now belongs to the log. */
 export function matches(event, { stream, label, min_confidence: least }) {
-  return (!stream || event.stream === stream) && (!label || event.label === label) && event.confidence >= Number(least ?? 0);
+  return (
+    (!stream || event.stream === stream) && (!label || event.label === label) && event.confidence >= Number(least ?? 0)
+  );
 }
 
 /** An address on this page with these filters. */
@@ -75,15 +83,41 @@ export class PeriodChoice {
 export class FilterForm {
   constructor(host, change) {
     const changed = () => change(this.value);
-    this.stream = make("input", { list: "stream-names", autocomplete: "off", placeholder: "all", change: changed, "aria-label": "Stream" });
-    this.label = make("input", { list: "label-names", autocomplete: "off", placeholder: "all", change: changed, "aria-label": "Label" });
-    this.least = make("input", { type: "range", min: 0, max: 1, step: 0.05, value: 0, input: () => this.#tell(), change: changed });
+    this.stream = make("input", {
+      list: "stream-names",
+      autocomplete: "off",
+      placeholder: "all",
+      change: changed,
+      "aria-label": "Stream",
+    });
+    this.label = make("input", {
+      list: "label-names",
+      autocomplete: "off",
+      placeholder: "all",
+      change: changed,
+      "aria-label": "Label",
+    });
+    this.least = make("input", {
+      type: "range",
+      min: 0,
+      max: 1,
+      step: 0.05,
+      value: 0,
+      input: () => this.#tell(),
+      change: changed,
+    });
     this.shown = make("output", {}, "0 %");
     this.period = new PeriodChoice(changed);
     this.clear = make("button", { type: "button", click: () => change({}) }, "Clear");
     this.form = make("form", { class: "filters", role: "search", "aria-label": "Filter of the events", submit: stay });
     const sure = make("label", { class: "sure" }, make("span", {}, "At least ", this.shown), this.least);
-    this.form.append(labelled("Stream", this.stream), labelled("Label", this.label), ...this.period.elements, sure, this.clear);
+    this.form.append(
+      labelled("Stream", this.stream),
+      labelled("Label", this.label),
+      ...this.period.elements,
+      sure,
+      this.clear,
+    );
     this.downloads = make("p", { class: "downloads" }, "Download: ");
     this.csv = make("a", { download: "events.csv" }, "CSV");
     this.lines = make("a", { download: "events.jsonl" }, "JSON lines");

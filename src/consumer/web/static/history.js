@@ -33,7 +33,12 @@ function others(answer) {
 /** Put a picture and its answer on top of the history. */
 export function remember(blob, name, answer) {
   const address = URL.createObjectURL(blob);
-  const words = make("div", { class: "answer" }, make("h3", {}, titleOf(answer)), make("span", { class: "quiet" }, name));
+  const words = make(
+    "div",
+    { class: "answer" },
+    make("h3", {}, titleOf(answer)),
+    make("span", { class: "quiet" }, name),
+  );
   words.append(bars(scoresOf(answer)), others(answer) ?? "");
   list.prepend(make("li", {}, pictureOf(address, answer), words));
   find("#no-history").hidden = true;

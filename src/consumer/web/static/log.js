@@ -30,7 +30,12 @@ export class Log {
     this.list = make("ol");
     this.state = make("div", { class: "state" });
     this.older = make("button", { type: "button", class: "older", hidden: true, click: () => this.#page() }, "Older");
-    this.scroller = make("div", { class: "scroller", tabindex: 0, role: "region", "aria-label": `${heading}, newest first` });
+    this.scroller = make("div", {
+      class: "scroller",
+      tabindex: 0,
+      role: "region",
+      "aria-label": `${heading}, newest first`,
+    });
     this.scroller.append(this.list, this.state, this.older);
     this.scroller.addEventListener("scroll", () => this.#flushAtTop(), { passive: true });
     this.list.addEventListener("focusout", () => setTimeout(() => this.#flushAtTop()));
@@ -109,7 +114,9 @@ export class Log {
     } else if (!this.rows.size && Object.keys(wanted(this.filters)).length) {
       this.state.append(note("No event like this. Choose a longer time, or fewer filters."));
     } else if (!this.rows.size) {
-      this.state.append(note("No events yet: they come here by themselves once a stream runs. Start one: ", "framewatch up"));
+      this.state.append(
+        note("No events yet: they come here by themselves once a stream runs. Start one: ", "framewatch up"),
+      );
     }
   }
 

@@ -24,7 +24,8 @@ export function drawOver(svg, detections, width, height, names = true) {
   for (const { label, confidence, box, landmarks } of detections) {
     const stroke = colourOf(label);
     if (box) svg.append(draw("rect", { ...box, stroke, class: "box" }));
-    for (const [cx, cy] of landmarks) svg.append(draw("circle", { cx, cy, r: width / 200, fill: stroke, class: "landmark" }));
+    for (const [cx, cy] of landmarks)
+      svg.append(draw("circle", { cx, cy, r: width / 200, fill: stroke, class: "landmark" }));
     if (!names) continue;
     const y = box ? Math.max(0, box.y - 1.3 * size) : corner;
     if (!box) corner += 1.4 * size;

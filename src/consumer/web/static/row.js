@@ -13,7 +13,12 @@ export function rowOf(event, open) {
     { type: "button", class: "row", click: () => open(event), "aria-haspopup": "dialog" },
     make("span", { class: "crop" }, crop),
     chip(event.label),
-    make("span", { class: "confidence" }, bar(event.confidence, "confidence", `shade-${shadeOf(event.label)}`), confidence),
+    make(
+      "span",
+      { class: "confidence" },
+      bar(event.confidence, "confidence", `shade-${shadeOf(event.label)}`),
+      confidence,
+    ),
     make("span", { class: "stream", title: event.stream }, event.stream),
     make("span", { class: "frame", title: `frame ${event.frame}` }, `#${event.frame}`),
     moment(event.time_us),

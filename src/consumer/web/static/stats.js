@@ -6,7 +6,13 @@ import { count, duration, percent } from "./format.js";
 function table(caption, names, rows) {
   const head = make("tr", {}, ...names.map((name) => make("th", { scope: "col" }, name)));
   const body = rows.map((cells) => make("tr", {}, ...cells.map((cell) => make("td", {}, cell))));
-  return make("table", { class: "shares" }, make("caption", {}, caption), make("thead", {}, head), make("tbody", {}, ...body));
+  return make(
+    "table",
+    { class: "shares" },
+    make("caption", {}, caption),
+    make("thead", {}, head),
+    make("tbody", {}, ...body),
+  );
 }
 
 function eventsTable(events) {

@@ -13,7 +13,11 @@ export class StreamPage {
     this.seen = find(".seen", section);
     this.bands = find(".bands", section);
     this.strip = strip;
-    this.log = new Log(find(".log", section), "Its events", "No events of this stream yet: they come here by themselves.");
+    this.log = new Log(
+      find(".log", section),
+      "Its events",
+      "No events of this stream yet: they come here by themselves.",
+    );
     const { element, player } = screen();
     this.player = player;
     this.picture = element;

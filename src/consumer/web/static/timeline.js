@@ -25,7 +25,8 @@ function merged(stretches, span) {
   const result = [];
   for (const { start_us: start, end_us: end } of [...stretches].sort((a, b) => a.start_us - b.start_us)) {
     const last = result.at(-1);
-    if (last && start - last.end < MERGED * span) Object.assign(last, { end: Math.max(last.end, end), count: last.count + 1 });
+    if (last && start - last.end < MERGED * span)
+      Object.assign(last, { end: Math.max(last.end, end), count: last.count + 1 });
     else result.push({ start, end, count: 1 });
   }
   return result;
@@ -44,7 +45,14 @@ function bandOf(stretches, since, until) {
     const width = Math.min(1 - left, Math.max(SMALLEST, (Math.min(end, until) - Math.max(start, since)) / span));
     const words = `${label} on ${stream}: ${exact(start)}, ${duration((end - start) / 1e6)}`;
     const title = draw("title", {}, count > 1 ? `${words}, in ${count} stretches` : words);
-    const rect = draw("rect", { x: `${100 * left}%`, y: 1, width: `${100 * width}%`, height: 14, rx: 2, fill: colourOf(label) });
+    const rect = draw("rect", {
+      x: `${100 * left}%`,
+      y: 1,
+      width: `${100 * width}%`,
+      height: 14,
+      rx: 2,
+      fill: colourOf(label),
+    });
     rect.append(title);
     svg.append(draw("a", { href: linkOf(stretches[0], start, end), tabindex: -1 }, rect));
   }
@@ -59,7 +67,9 @@ function scale(since, until, ticks) {
   for (let at = Math.ceil((since - offset) / step) * step + offset; at < until; at += step) {
     const x = `${(100 * (at - since)) / span}%`;
     const day = step >= 86400e6;
-    const words = day ? new Date(at / 1000).toLocaleDateString(undefined, { month: "short", day: "numeric" }) : clock(at, false);
+    const words = day
+      ? new Date(at / 1000).toLocaleDateString(undefined, { month: "short", day: "numeric" })
+      : clock(at, false);
     const late = at > until - 0.12 * span;
     const text = draw("text", { x, y: 17, dx: late ? -2 : 2, "text-anchor": late ? "end" : "start" }, words);
     svg.append(draw("line", { x1: x, x2: x, y1: 0, y2: 5 }), text);
@@ -78,7 +88,12 @@ function tableOf(episodes) {
     body.append(make("tr", {}, ...cells.map((cell) => make("td", {}, cell))));
   }
   const table = make("table", {}, make("thead", {}, names), body);
-  return make("details", {}, make("summary", {}, `The longest ${longest.length} as a table`), make("div", { class: "wide" }, table));
+  return make(
+    "details",
+    {},
+    make("summary", {}, `The longest ${longest.length} as a table`),
+    make("div", { class: "wide" }, table),
+  );
 }
 
 /** Draw these episodes between two moments (microseconds); `more` says that older ones are not among them. */

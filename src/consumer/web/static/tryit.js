@@ -29,7 +29,10 @@ function isVideo(file) {
 /** Whether it has more bytes than are allowed, if that is known; says so. */
 function tooLarge(file, bytes) {
   if (!bytes || file.size <= bytes) return false;
-  tell(`This file has ${(file.size / 1e6).toFixed(1)} MB; at most ${bytes / 1e6} are allowed: send a smaller one.`, true);
+  tell(
+    `This file has ${(file.size / 1e6).toFixed(1)} MB; at most ${bytes / 1e6} are allowed: send a smaller one.`,
+    true,
+  );
   return true;
 }
 

@@ -45,7 +45,11 @@ export async function upload(file) {
 function stateOf({ state, error, sent, classified, total }) {
   if (state === "failed") return `Failed: ${error || "the log of the server says why"}`;
   const frames = total === null ? count(classified, "frame") : `${classified} of ${count(total, "frame")}`;
-  const parts = { sending: `${sent} ${total === null ? "" : `of ${total} `}sent`, classifying: `${frames} classified`, done: frames };
+  const parts = {
+    sending: `${sent} ${total === null ? "" : `of ${total} `}sent`,
+    classifying: `${frames} classified`,
+    done: frames,
+  };
   return [WORDS[state] ?? state, parts[state]].filter(Boolean).join(" · ");
 }
 
@@ -58,7 +62,9 @@ export async function listUploads() {
       const link = make("a", { href: `#/uploads/${encodeURIComponent(item.id)}` }, item.title);
       return make("li", {}, link, ` ${stateOf(item)} · ${exact(item.time_us)}`);
     });
-    list.replaceChildren(...(items.length ? items : [make("li", {}, note("Nothing was kept yet: drop a video on this page."))]));
+    list.replaceChildren(
+      ...(items.length ? items : [make("li", {}, note("Nothing was kept yet: drop a video on this page."))]),
+    );
   } catch (problem) {
     list.replaceChildren(make("li", {}, note(problem.message, "", "bad")));
   }

@@ -22,6 +22,13 @@ export function figuresOf(status) {
   return parts.join(" · ");
 }
 
+/** Each label with how many there are of it, in the order of the first. */
+function counted(labels) {
+  const counts = new Map();
+  for (const label of labels) counts.set(label, (counts.get(label) ?? 0) + 1);
+  return counts;
+}
+
 /** What is seen now, as chips; written only when it changes. */
 export function showLabels(element, status) {
   const still = standsStill(status);
@@ -29,7 +36,11 @@ export function showLabels(element, status) {
   const words = still ? "stands still" : "nothing seen";
   if (element.dataset.key === key + words) return;
   element.dataset.key = key + words;
-  element.replaceChildren(...(key ? status.labels.map(chip) : [make("span", { class: "quiet" }, words)]));
+  element.replaceChildren(
+    ...(key
+      ? [...counted(status.labels)].map(([label, times]) => chip(label, times))
+      : [make("span", { class: "quiet" }, words)]),
+  );
 }
 
 export class Wall {
@@ -97,7 +108,12 @@ export class Wall {
       Object.assign(tile, { player, close: () => player.close() });
       player.play(name);
     } else {
-      const canvas = make("canvas", { width: 640, height: 360, role: "img", "aria-label": `Newest picture of ${name}` });
+      const canvas = make("canvas", {
+        width: 640,
+        height: 360,
+        role: "img",
+        "aria-label": `Newest picture of ${name}`,
+      });
       picture = make("figure", { class: "picture" }, canvas);
       Object.assign(tile, { canvas, close: () => this.stills.remove(canvas) });
       this.stills.add(canvas, name);

@@ -39,7 +39,9 @@ const pause = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
 
 async function lookOnce(times) {
   const blob = await shot();
-  const answer = await send("/predict", new File([blob], "webcam.jpg", { type: "image/jpeg" }), { signal: asking.signal });
+  const answer = await send("/predict", new File([blob], "webcam.jpg", { type: "image/jpeg" }), {
+    signal: asking.signal,
+  });
   last = { blob, answer };
   drawOver(drawing, answer.detections, answer.width, answer.height);
   scores.replaceChildren(bars(scoresOf(answer)));
