@@ -117,7 +117,6 @@ def test_an_episode_goes_on_and_an_alert_comes_once_although_the_worker_is_anoth
     send(*halves(0, 11))
     wait_for(lambda: bool(stored()), "the alert")
     wait_for(lambda: worker.done() == 23, "all frames")
-    time.sleep(1.5)  # episodes are stored once a second
     first.send_signal(death)
     first.wait(30)
     worker.start()

@@ -12,13 +12,8 @@ import pytest
 
 from cli import cli
 from conftest import REPOSITORY
-from consumer.health import Health
-from consumer.live import LiveHub
-from consumer.predictor import Predictor
-from consumer.web.app import create_app
 from services.kafka import tool_names
 from settings import Settings
-from vision.faces import HaarFaces
 
 DOCS = [REPOSITORY / "README.md", *sorted((REPOSITORY / "docs").glob("*.md"))]
 TEXT = "\n".join(path.read_text() for path in DOCS)
@@ -55,18 +50,6 @@ def test_options_of_settings_are_options_of_some_command() -> None:
     assert len(named) > 15
     assert [flag for flag in named if flag not in flags] == []
     assert len(named) < len(Settings.model_fields)
-
-
-def test_every_address_of_the_web_server_is_in_the_readme() -> None:
-    def none() -> Health:
-        raise AssertionError("not asked here")
-
-    predictor = Predictor(HaarFaces, HaarFaces.labels)
-    app = create_app(LiveHub(1), none, predictor=predictor)
-    predictor.close()
-    rules = {re.sub(r"<\w+>", "STREAM", rule.rule) for rule in app.url_map.iter_rules() if rule.endpoint != "static"}
-    readme = (REPOSITORY / "README.md").read_text()
-    assert sorted(rule for rule in rules if f"`{rule}`" not in readme) == []
 
 
 def test_every_kafka_tool_is_in_the_docs() -> None:

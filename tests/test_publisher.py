@@ -13,6 +13,7 @@ import pytest
 from confluent_kafka import KafkaError, KafkaException, Producer
 
 from errors import BrokerUnavailable, SourceError
+from producer.ahead import Ahead
 from producer.produce import Plan, produce
 from producer.publisher import Publisher, Summary
 from producer.source import Source, unnamed
@@ -35,6 +36,12 @@ class Sent:
 
     def value(self) -> bytes | None:
         return self.record.value
+
+    def partition(self) -> int | None:
+        return 0
+
+    def offset(self) -> int | None:
+        return self.record.timestamp_ms
 
 
 class Client:
@@ -243,8 +250,50 @@ def test_the_summary_knows_its_rate_and_all_its_figures() -> None:
     assert summary.as_json() == {
         "stream": "s", "run": "r", "frames_read": 3, "delivered": 2, "failed": 1, "dropped": 0,
         "megabytes": 0.25, "seconds": 0.5, "megabytes_per_second": 0.5, "error": None,
+        "partition": None, "first_offset": None, "last_offset": None,
     }  # fmt: skip
     assert Summary("s", "r").megabytes_per_second == 0.0
+
+
+def test_the_summary_knows_where_the_frames_are_also_on_a_topic_made_anew() -> None:
+    summary = Summary("s", "r")
+    for partition, offset in ((1, 7), (1, 8), (1, 12)):
+        summary.note(partition, offset)
+    assert (summary.partition, summary.first_offset, summary.last_offset) == (1, 7, 12)
+    summary.note(1, 0)  # the topic was deleted
+    summary.note(1, 1)
+    assert (summary.partition, summary.first_offset, summary.last_offset) == (1, 0, 1)
+    summary.note(3, 5)  # it has more partitions now
+    assert (summary.partition, summary.first_offset, summary.last_offset) == (3, 5, 5)
+
+
+def test_how_far_ahead_a_source_is_counts_what_is_on_its_way_and_what_waits() -> None:
+    committed: list[int | None] = [None]
+    now_s = [0.0]
+    ahead = Ahead(10, lambda partition: committed[0], lambda: now_s[0])
+    assert not ahead.is_too_far(Summary("s", "r", frames_read=9))
+    assert ahead.is_too_far(Summary("s", "r", frames_read=10))
+    there = Summary("s", "r", frames_read=12, delivered=12, partition=1, first_offset=100, last_offset=111)
+    for offset, too_far in ((None, True), (50, True), (102, True), (103, False), (112, False), (500, False)):
+        committed[0] = offset
+        now_s[0] += 1
+        assert ahead.is_too_far(there) is too_far
+
+
+def test_a_source_that_is_ahead_waits_and_goes_on_or_is_stopped() -> None:
+    client, held = Client(), [True] * 5
+    summary = produce(source(), PLAN, client.producer, hold=lambda summary: bool(held and held.pop()))
+    assert (summary.delivered, held) == (10, [])
+    calls: list[int] = []
+    stopped = produce(
+        source(),
+        PLAN,
+        Client().producer,
+        stopped=lambda: len(calls) > 3,
+        on_frame=lambda summary: calls.append(summary.frames_read),
+        hold=lambda summary: summary.frames_read == 2,
+    )
+    assert (stopped.delivered, calls, stopped.error) == (2, [1, 2, 2, 2], None)
 
 
 # produce()

@@ -26,6 +26,8 @@ EXAMPLES = {
     "kafka_options": '{"security.protocol": "SSL"}',
     "mongodb_uri": "mongodb://else:27017",
     "runtime": "litert",
+    "hosts": "cam.example.org",
+    "origins": "https://example.org",
 }
 
 
@@ -54,7 +56,8 @@ def example_of(field: str) -> str:
 
 
 def plain(value: Any) -> Any:
-    return value.get_secret_value() if isinstance(value, SecretStr) else value
+    value = value.get_secret_value() if isinstance(value, SecretStr) else value
+    return ",".join(value) if isinstance(value, tuple) else value
 
 
 def complaint(**options: Any) -> str:
@@ -304,3 +307,11 @@ def test_without_a_command_the_help_is_shown_in_its_own_lines(tmp_path: Path) ->
     said = answer.stdout + answer.stderr
     assert answer.returncode == 2
     assert any(line.split()[:1] == ["produce"] for line in said.splitlines())
+
+
+def test_lists_are_written_with_commas_and_each_item_is_checked() -> None:
+    settings = load_settings(hosts="A.org, b.org,", origins="https://a.org:8443")
+    assert settings.hosts == ("a.org", "b.org")
+    assert settings.origins == ("https://a.org:8443",)
+    assert complaint(origins="*").startswith("--origins: got '*': an origin is scheme, host and port")
+    assert complaint(hosts="a.org,http://b.org").startswith("--hosts: got 'http://b.org': a host is a name")

@@ -96,7 +96,7 @@ def run_worker(
     options = settings.kafka_options
     store = store or EventStore(database)
     stats, feed = Stats(), Feed()
-    hub = LiveHub(settings.max_viewers, lags=lambda: monitor.lags())
+    hub = LiveHub(settings.max_viewers, lags=lambda: monitor.lags())  # noqa: PLW0108 - it is made below
     images = _image_folder(settings.save_images) if settings.save_images else None
     results = check_output(settings)
     classifiers = chosen_classifier(settings, load=True)

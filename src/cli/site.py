@@ -99,9 +99,7 @@ def make_activity(
 
 
 @contextmanager
-def told_of_alerts(
-    settings: Settings, database: Database[Document], feed: Feed
-) -> Iterator[Callable[[Alert], None]]:
+def told_of_alerts(settings: Settings, database: Database[Document], feed: Feed) -> Iterator[Callable[[Alert], None]]:
     """What is to be called with each alert: listeners of the feed hear of it, and the webhook where there is one."""
     address = check_webhook(settings)
     if address is None:

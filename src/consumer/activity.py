@@ -1,8 +1,8 @@
 """What is made of the events as they are stored: episodes, and alerts where a rule is broken.
 
-Kept by the worker that owns the stream, in the order of its frames. Episodes are stored once a second and at the end;
-an alert is stored before the offset of the frame that raised it is committed, so that it cannot be lost, and carries
-an id made of that frame's time, so that it cannot come twice.
+Kept by the worker that owns the stream, in the order of its frames. Alerts are stored at once, episodes twice a
+second and at the end, and only then are the offsets of their frames committed: so neither can be lost. An alert's id
+is made of the time of the breach, so it cannot come twice.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from storage.episode import Episode
 
 _log = logging.getLogger(__name__)
 
-_EVERY_S: Final = 1.0
+_EVERY_S: Final = 0.5
 
 
 class Episodes(Protocol):
@@ -101,8 +101,9 @@ class Activity:
         for one in seen:
             stream = one.frame.stream
             if not self._tracker.knows(stream):
-                past = self._episodes.latest(stream, one.frame.time_us - self._memory_us())
                 ongoing = [alert for alert in self._alerts.open() if alert.stream == stream]
+                since_us = self._breaches.needed_since_us(stream, one.frame.time_us, ongoing)
+                past = self._episodes.latest(stream, since_us)
                 self._tracker.resume(stream, past)
                 self._breaches.resume(stream, ongoing, past)
 
@@ -114,26 +115,28 @@ class Activity:
                 best[detection.label] = max(best.get(detection.label, 0.0), detection.confidence)
             self._look(one.frame.stream, one.frame.time_us, best)
 
-    def save(self, everything: bool = False) -> None:
-        """Store what has changed: alerts at once, episodes when a second has passed.
+    def save(self, everything: bool = False) -> bool:
+        """Store what has changed: alerts at once, episodes when half a second has passed.
 
         Args:
             everything: store episodes at once too.
+
+        Returns:
+            Whether all is stored that was made of the frames so far.
 
         Raises:
             StoreUnavailable: call again.
         """
         while self._raised:
-            alert = self._raised[0]
-            self._store(alert)
+            self._store(self._raised[0])
             self._raised.pop(0)
+        self._unsaved |= {episode.id: episode for episode in self._tracker.changed()}
         now_s = self._clock()
-        if everything or now_s - self._saved_s >= _EVERY_S:
-            self._unsaved |= {episode.id: episode for episode in self._tracker.changed()}
-            if self._unsaved:
-                self._episodes.save(list(self._unsaved.values()))
+        if self._unsaved and (everything or now_s - self._saved_s >= _EVERY_S):
+            self._episodes.save(list(self._unsaved.values()))
             self._unsaved.clear()
             self._saved_s = now_s
+        return not self._unsaved
 
     def hand_over(self) -> None:
         """Store all and forget all streams: another worker may go on with them.
@@ -159,10 +162,6 @@ class Activity:
             self._alerts.end(alert.id, alert.until_us)
             self._on_alert(alert)
 
-    def _memory_us(self) -> int:
-        windows = [max(rule.for_at_least or 0, rule.within or 0) for rule in self._rules]
-        return round(max(windows, default=0) * 1_000_000) + self._gap_us
-
     def _forget(self) -> None:
         self._tracker = EpisodeTracker(self._gap_us)
-        self._breaches = Breaches(self._rules)
+        self._breaches = Breaches(self._rules, self._gap_us)

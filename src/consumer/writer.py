@@ -67,7 +67,7 @@ class Activity(Protocol):
 
     def observe(self, seen: Sequence[Seen]) -> None: ...  # noqa: D102
 
-    def save(self, everything: bool = False) -> None: ...  # noqa: D102
+    def save(self) -> bool: ...  # noqa: D102
 
     def hand_over(self) -> None: ...  # noqa: D102
 
@@ -111,6 +111,7 @@ class Writer:
         self._retention_us = retention_us
         self._results = results
         self._activity = activity
+        self._offsets: dict[Place, int] = {}  # done with, but for what activity has not stored yet
         self._prunes = [store.prune, *prunes]
         self._handing_over = threading.Event()
         self._handed_over = threading.Event()
@@ -143,7 +144,7 @@ class Writer:
         return complete
 
     def hand_over(self, timeout_s: float) -> None:
-        """Have all stored that is known of the streams, whose next worker reads it; waits so long for that at most."""
+        """Have all stored that is known of the streams, whose next worker reads it; waits so long at most."""
         if self._thread.is_alive() and self._activity is not None:
             self._handed_over.clear()
             self._handing_over.set()
@@ -161,9 +162,16 @@ class Writer:
                 batch, ended = self._gather()
                 if batch:
                     self._write(batch)
-                    self._on_done(len(batch), _offsets_after(batch))
-                if self._activity is not None:
-                    self._keep_activity(self._activity, ended)
+                self._offsets |= _offsets_after(batch)
+                leaving = ended or self._handing_over.is_set()
+                settled = self._activity is None or self._is_settled(self._activity, leaving)
+                if batch or (settled and self._offsets):
+                    self._on_done(len(batch), self._offsets if settled else {})
+                if settled:
+                    self._offsets = {}
+                if leaving:
+                    self._handing_over.clear()
+                    self._handed_over.set()
                 self._prune_when_due()
         except Unavailable as error:
             if not self._abandon.is_set():
@@ -209,7 +217,6 @@ class Writer:
             activity = self._activity
             self._until_it_answers(lambda: activity.prepare(seen))
             activity.observe(seen)
-            self._until_it_answers(activity.save)
         self._stats.count("stored", stored.new)
         self._stats.count("duplicates", stored.duplicates)
         self._stats.count("rejected", len(rejected))
@@ -217,14 +224,19 @@ class Writer:
             self._on_stored(outcome)
         self._stats.count("done", len(batch))
 
-    def _keep_activity(self, activity: Activity, ended: bool) -> None:
-        """Store what has become due, or all of it for the next worker."""
-        if ended or self._handing_over.is_set():
+    def _is_settled(self, activity: Activity, leaving: bool) -> bool:
+        """Store what has become due, or all of it for the next worker; whether all is stored."""
+        if leaving:
             self._until_it_answers(activity.hand_over)
-            self._handing_over.clear()
-            self._handed_over.set()
-        else:
-            self._until_it_answers(activity.save)
+            return True
+        settled = False
+
+        def save() -> None:
+            nonlocal settled
+            settled = activity.save()
+
+        self._until_it_answers(save)
+        return settled
 
     def _prune_when_due(self) -> None:
         if time.monotonic() < self._next_prune_s:
