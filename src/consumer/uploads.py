@@ -25,7 +25,7 @@ from errors import StoreUnavailable
 from storage.erase import Erased
 from storage.filters import EventFilter
 from storage.uploads import Upload, UploadStore
-from stream.names import new_run_id
+from stream.names import new_run_id, new_upload_id
 
 _log = logging.getLogger(__name__)
 
@@ -106,7 +106,7 @@ class Uploads:
                 raise UploadRefused("busy", "too many files wait to be sent: try again")
             self._receiving += 1
         try:
-            file = self._folder.incoming(f"upload-{new_run_id()}", size, self.limits.of)
+            file = self._folder.incoming(new_upload_id(), size, self.limits.of)
             try:
                 yield file
             finally:
