@@ -235,7 +235,7 @@ def failing(app: OpenAPI) -> FlaskClient:
         ("GET", "/snapshot/none.jpg", {}, 404),
         ("POST", "/health", {}, 405),
         ("TRACE", "/health", {}, 405),
-        ("DELETE", "/static/home.js", {}, 405),
+        ("DELETE", "/static/app.js", {}, 405),
         ("POST", "/predict", {"Content-Type": "image/png", "Content-Length": "99999999999"}, 413),
         ("POST", "/predict", {"Content-Type": "text/html"}, 415),
         ("GET", "/health?a=1&a=2", {}, 422),
@@ -337,7 +337,7 @@ def test_without_a_list_no_other_site_is_let_in(client: FlaskClient) -> None:
 
 def test_a_listed_site_may_ask_read_and_send() -> None:
     client = listed(SITE, "https://second.example.org")
-    for path in ("/health", "/no", "/openapi.json", "/static/home.js"):
+    for path in ("/health", "/no", "/openapi.json", "/static/app.js"):
         with client.get(path, headers={"Origin": SITE, "Sec-Fetch-Site": "cross-site"}) as answer:
             headers = cors_headers(answer)
             assert headers["Access-Control-Allow-Origin"] == SITE

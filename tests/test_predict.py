@@ -765,7 +765,7 @@ def test_the_page_shows_answers_with_boxes_and_bars_and_keeps_them(
             "Emulation.setDeviceMetricsOverride",
             {"width": 360, "height": 740, "deviceScaleFactor": 1, "mobile": True},
         )
-        browser.open(f"http://127.0.0.1:{site.port}/")
+        browser.open(f"http://127.0.0.1:{site.port}/#/try")
         for file in (person, sideways, nobody):
             send(browser, file)
         items = browser.run("return [...document.querySelectorAll('#history > li')].map((item) => item.innerText)")
@@ -808,7 +808,7 @@ def test_the_page_shows_the_five_best_of_many_and_forgets_the_oldest(
     file = tmp_path / "grey.png"
     file.write_bytes(grey(50))
     with serve(make=Activities, labels=Activities.labels) as site:
-        browser.open(f"http://127.0.0.1:{site.port}/")
+        browser.open(f"http://127.0.0.1:{site.port}/#/try")
         for _ in range(22):
             send(browser, file)
         assert browser.run("return document.querySelectorAll('#history > li').length") == 20
@@ -826,7 +826,7 @@ def test_the_page_says_what_to_do_about_what_went_wrong(
     good.write_bytes(grey(50))
     site = Asking(limits=Limits(max_bytes=100_000, per_minute=2))
     with site.server:
-        browser.open(f"http://127.0.0.1:{site.port}/")
+        browser.open(f"http://127.0.0.1:{site.port}/#/try")
         for file, words in (
             (bad, "Not answered: not-a-picture: 10 bytes"),
             (large, "This file has 0.2 MB; at most 0.1 are allowed: send a smaller one."),

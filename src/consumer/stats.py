@@ -45,15 +45,17 @@ class Stats:
         with self._lock:
             self._counts[what] += n
 
-    def shown(self, detect_s: float, latency_s: float) -> None:
-        """A frame has been classified and shown, so long after its capture."""
+    def shown(self, detect_s: float, latency_s: float | None) -> None:
+        """A frame has been classified and shown, so long after its capture; None where that says nothing."""
         with self._lock:
             self._counts["classified"] += 1
             self._shown.append(self._clock())
             self._detect_s.append(detect_s)
-            self._latency_s.append(latency_s)
+            if latency_s is not None:
+                self._latency_s.append(latency_s)
         self._detect.observe(detect_s)
-        self._latency.observe(max(0.0, latency_s))  # clocks of other machines may be ahead
+        if latency_s is not None:
+            self._latency.observe(max(0.0, latency_s))  # clocks of other machines may be ahead
 
     def counts(self) -> dict[str, int]:
         """All counters."""

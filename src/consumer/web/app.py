@@ -97,7 +97,7 @@ def create_app(
 
     @app.get("/", tags=[docs.TAG], summary="The dashboard", responses={200: docs.html()})
     def home() -> str:
-        return render_template("home.html", streams=hub.streams(), max_bytes=max_bytes, about=about)
+        return render_template("home.html", streams=hub.streams(), max_bytes=max_bytes)
 
     @app.get("/favicon.ico", tags=[docs.TAG], summary="Its icon", responses={200: docs.of_kind("image/svg+xml")})
     def icon() -> Response:
