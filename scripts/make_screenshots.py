@@ -101,12 +101,24 @@ def picture(driver: webdriver.Chrome, address: str, theme: str, width: int, heig
     driver.get("about:blank")
     driver.get(f"{address}/")
     time.sleep(4)  # the picture, the log and its crops
-    # When the one who is filmed is there: the page says so of its own picture.
-    for _ in range(60):
-        if driver.execute_script("return document.querySelector('#wall .chip') !== null"):
-            break
-        time.sleep(0.2)
+    wait_for_somebody(address)
     return driver.get_screenshot_as_png()
+
+
+def wait_for_somebody(address: str) -> None:
+    """Return a second after somebody came into the picture, who stays for three."""
+    there_since_s = 0.0
+    deadline = time.monotonic() + 30
+    while time.monotonic() < deadline:
+        newest = requests.get(f"{address}/events?limit=1", timeout=5).json()["events"]
+        now_s = time.monotonic()
+        if not newest or time.time() - newest[0]["time_us"] / 1e6 > 0.3 or newest[0]["confidence"] < 0.8:
+            there_since_s = 0.0
+        elif not there_since_s:
+            there_since_s = now_s
+        elif now_s - there_since_s > 1:
+            return
+        time.sleep(0.1)
 
 
 def smaller(png: bytes) -> bytes:
