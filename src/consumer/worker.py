@@ -28,6 +28,7 @@ from consumer.offsets import Place
 from consumer.room import Room
 from consumer.stats import Stats
 from consumer.writer import Writer
+from stream.names import is_upload
 from vision.annotate import annotated_jpeg
 from vision.steady import Steadiers, unsteadied
 
@@ -130,7 +131,8 @@ class Worker:
         render = partial(annotated_jpeg, frame.jpeg, steady.detections)
         place = (seen.received.topic, seen.received.partition)
         self._hub.publish(frame.stream, frame.number, frame.time_us, steady.labels, render, place)
-        self._stats.shown(seen.detect_s, time.time() - frame.time_us / 1e6)
+        latency_s = None if is_upload(frame.stream) else time.time() - frame.time_us / 1e6
+        self._stats.shown(seen.detect_s, latency_s)
         self._on_seen(seen)
         return replace(seen, steady=steady.detections)
 

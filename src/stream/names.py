@@ -10,6 +10,8 @@ from urllib.parse import unquote, urlsplit
 
 DEFAULT_TOPIC = "distributed-video1"
 
+_UPLOAD = "upload-"
+
 _NAME = re.compile(r"\w[\w .@-]{0,63}")
 _TOPIC = re.compile(r"[A-Za-z0-9._-]{1,200}")
 _NOT_IN_NAME = re.compile(r"[^\w.@-]+")
@@ -50,6 +52,16 @@ def is_file_name(text: str) -> bool:
         return False
     printable = text.isprintable() and not set(text) & {"/", "\\"}
     return 0 < length <= _MAX_FILE_NAME_BYTES and printable and text.strip(" .") != ""
+
+
+def new_upload_id() -> str:
+    """Name of an upload and of its stream."""
+    return f"{_UPLOAD}{new_run_id()}"
+
+
+def is_upload(stream: str) -> bool:
+    """Whether the stream is an upload: its frames are older than they look, since they were not captured here."""
+    return stream.startswith(_UPLOAD)
 
 
 def rejected_topic(topic: str) -> str:
