@@ -11,6 +11,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from importlib.metadata import version
 from typing import Any, NoReturn
 
 import pytest
@@ -540,3 +541,12 @@ def test_two_workers_in_one_process_have_figures_of_their_own() -> None:
 def test_describing_twice_changes_nothing(app: OpenAPI) -> None:
     before = json.dumps(described(app, False))
     assert json.dumps(described(app, False)) == before
+
+
+def test_the_first_page_is_json_where_that_is_asked_for(client: FlaskClient) -> None:
+    page = client.get("/", headers={"Accept": "text/html,application/xhtml+xml,*/*;q=0.8"})
+    assert page.mimetype == "text/html"
+    assert client.get("/").mimetype == "text/html"
+    answer = client.get("/", headers={"Accept": "application/json"})
+    assert answer.vary.as_set() >= {"accept"}
+    assert answer.get_json() == {"name": "framewatch", "version": version("framewatch"), "status": "healthy"}

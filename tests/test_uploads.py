@@ -462,6 +462,7 @@ def test_a_picture_goes_under_a_name_of_the_server_and_its_result_to_the_output(
     done = world.wait(upload["id"], "done")
     assert (done["total"], done["classified"]) == (1, 1)
     assert world.frames(upload["id"]) == {0: upload["time_us"]}
+    assert {e["file"] for e in world.database.events.find({})} == {f"{upload['id']}.jpg"}
     assert [path.name for path in (tmp_path / "results").rglob("*.json")] == [f"{upload['id']}.jpg.json"]
 
 

@@ -170,6 +170,7 @@ def _seen(picture: _Picture, detections: Sequence[Detection], model: str, detect
             partition=received.partition,
             offset=received.offset,
             crop=_crop(picture, detection.box),
+            file=frame.name,
         )
         for index, detection in enumerate(detections)
     ]

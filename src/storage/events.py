@@ -29,6 +29,7 @@ class Event:
         label: what was seen.
         confidence: 0 to 1.
         scores: best labels with their scores, best first, at most five.
+        file: name of the picture's own file, or None for a frame of a video or camera.
         boundingbox: left, top, width, height in pixels of the frame, or None for a label of the whole frame.
         landmarks: points in pixels of the frame.
         model: name and content hash of the classifier.
@@ -55,6 +56,7 @@ class Event:
     boundingbox: tuple[int, int, int, int] | None = None
     landmarks: tuple[tuple[float, float], ...] = ()
     scores: tuple[tuple[str, float], ...] = ()
+    file: str | None = None
 
     def __post_init__(self) -> None:
         for wrong in _wrong_values(self):
@@ -73,7 +75,8 @@ class Event:
 
 def _wrong_values(event: Event) -> Iterator[str]:
     """What must not reach the store: the embedded one cuts text at a NUL and refuses NaN, for good."""
-    for text in (event.stream, event.run, event.label, event.model, *(label for label, _ in event.scores)):
+    names = (event.file,) if event.file is not None else ()
+    for text in (event.stream, event.run, event.label, event.model, *names, *(label for label, _ in event.scores)):
         if not is_storable(text):
             yield f"got {text[:80]!r}: expected text without NUL and without halves of characters"
     if not 0 <= event.confidence <= 1:
@@ -104,6 +107,7 @@ def to_document(event: Event) -> Document:
         "stream": event.stream,
         "run": event.run,
         "frame": event.frame,
+        "file": event.file,
         "timestamp": event.timestamp,
         "time_us": event.time_us,
         "label": event.label,
@@ -140,6 +144,7 @@ def from_document(document: Mapping[str, Any]) -> Event:
             crop=base64.b64decode(document.get("crop") or "", validate=True),
             boundingbox=(int(box[0]), int(box[1]), int(box[2]), int(box[3])) if box else None,
             landmarks=tuple((float(x), float(y)) for x, y in document.get("landmarks") or ()),
+            file=None if document.get("file") is None else str(document["file"]),
             scores=tuple((str(s["label"]), float(s["score"])) for s in document.get("scores") or ()),
         )
         if event.id != document["_id"]:

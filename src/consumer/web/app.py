@@ -6,7 +6,7 @@ from collections.abc import Callable, Collection, Sequence
 from importlib.metadata import version
 from typing import Final
 
-from flask import Response, jsonify, render_template
+from flask import Response, jsonify, render_template, request
 from flask_openapi3.models.info import Info
 from flask_openapi3.openapi import OpenAPI
 
@@ -24,6 +24,7 @@ from consumer.web import uploads as upload_room
 from consumer.web.schemas import AboutOut, HealthOut, InvalidRequest
 
 _STATE: Final = metrics.TAG
+_HOME: Final = ("text/html", "application/json")  # the first where a client takes both
 
 
 def create_app(
@@ -95,9 +96,15 @@ def create_app(
     model = {"model": about.model} if about else {}
     app.register_api(metrics.blueprint(hub, health, stats, {"version": version("framewatch"), **model}))
 
-    @app.get("/", tags=[docs.TAG], summary="The dashboard", responses={200: docs.html()})
-    def home() -> str:
-        return render_template("home.html", streams=hub.streams(), max_bytes=max_bytes)
+    @app.get("/", tags=[docs.TAG], summary="The dashboard", responses={200: docs.of_kind(*_HOME)})
+    def home() -> Response:
+        """As JSON where that is asked for (``Accept``): version and status."""
+        if request.accept_mimetypes.best_match(_HOME) == "application/json":
+            answer = jsonify(name="framewatch", version=version("framewatch"), status=health().status)
+        else:
+            answer = Response(render_template("home.html", streams=hub.streams(), max_bytes=max_bytes))
+        answer.vary.add("Accept")
+        return answer
 
     @app.get("/favicon.ico", tags=[docs.TAG], summary="Its icon", responses={200: docs.of_kind("image/svg+xml")})
     def icon() -> Response:

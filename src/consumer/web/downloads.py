@@ -15,7 +15,7 @@ from storage.times import written
 
 COLUMNS: Final = (
     "timestamp", "time_us", "stream", "label", "confidence", "left", "top", "width", "height",
-    "run", "frame", "index", "model", "scores", "partition", "offset", "id",
+    "run", "frame", "file", "index", "model", "scores", "partition", "offset", "id",
 )  # fmt: skip
 
 _FORMULA: Final = ("=", "+", "-", "@", "\t", "\r", "\n")
@@ -65,6 +65,7 @@ def _row(event: Event) -> list[object]:
         *(event.boundingbox or (None,) * 4),
         _safe(event.run),
         event.frame,
+        _safe(event.file or ""),
         event.index,
         _safe(event.model),
         _safe("; ".join(f"{label} {score:.4f}" for label, score in event.scores)),

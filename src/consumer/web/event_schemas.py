@@ -27,6 +27,7 @@ class EventOut(BaseModel):
     stream: str
     run: str = Field(description="id of the producer's run")
     frame: int = Field(description="number of the frame in the run")
+    file: str | None = Field(description="name of the picture's own file; null for a frame of a video or camera")
     index: int = Field(description="of this among what is seen in the frame, from 0")
     timestamp: str = Field(description="capture time, ISO 8601 in UTC")
     time_us: int = Field(description="capture time, microseconds since 1970 UTC")
@@ -54,6 +55,7 @@ class EventOut(BaseModel):
             stream=event.stream,
             run=event.run,
             frame=event.frame,
+            file=event.file,
             index=event.index,
             timestamp=written(event.time_us),
             time_us=event.time_us,

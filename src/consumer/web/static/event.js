@@ -18,6 +18,7 @@ function facts(event) {
     Stream: make("a", { href: streamLink, click: () => dialog.close() }, event.stream),
     Time: `${exact(event.time_us)} (${ago(event.time_us)})`,
     Frame: `#${event.frame} of run ${event.run}`,
+    ...(event.file ? { File: event.file } : {}),
     Model: event.model,
     Box: event.boundingbox ? event.boundingbox.join(", ") : "the whole frame",
     Kafka: `partition ${event.partition}, offset ${event.offset}`,

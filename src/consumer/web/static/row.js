@@ -20,7 +20,7 @@ export function rowOf(event, open) {
       confidence,
     ),
     make("span", { class: "stream", title: event.stream }, event.stream),
-    make("span", { class: "frame", title: `frame ${event.frame}` }, `#${event.frame}`),
+    make("span", { class: "frame", title: event.file ?? `frame ${event.frame}` }, event.file ?? `#${event.frame}`),
     moment(event.time_us),
   );
   return make("li", { "data-us": event.time_us }, button);
