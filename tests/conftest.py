@@ -15,6 +15,7 @@ import pytest
 from pymongo.database import Database
 
 from bundles import bundles  # noqa: F401 - a fixture of every test
+from many import many  # noqa: F401 - a fixture of every test
 from ports import accepts, choose_port
 from s3 import gate, s3  # noqa: F401 - fixtures of every test
 from services.home import Endpoints, Home

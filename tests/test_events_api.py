@@ -28,7 +28,6 @@ from flask_openapi3.openapi import OpenAPI
 from pymongo.database import Database
 from werkzeug.test import TestResponse
 
-import test_store
 from consumer.frames import FrameReader
 from consumer.health import Health
 from consumer.live import LiveHub
@@ -37,6 +36,7 @@ from consumer.web.app import create_app
 from consumer.web.downloads import COLUMNS
 from consumer.web.server import WebServer
 from errors import StoreUnavailable
+from many import DATABASE, MANY, MINUTE, T0
 from ports import choose_port
 from services.home import Endpoints
 from storage.alerts import Alert, AlertStore
@@ -49,14 +49,10 @@ from storage.queries import EventFilter, EventQueries, Page
 from stream.kafka import admin_config, make_frame_reader
 from test_frames import frame, send
 
-MINUTE = 60_000_000
-T0 = 1_795_000_000 * 1_000_000 // MINUTE * MINUTE
 STREAMS = ("door", "front door", "камера-2", "cam@3")
 LABELS = ("face", "=cmd|' /C calc'!A0", 'a,b"c\nd', "+1", "-x", "@y", "not smoking", "$ne", "#1 % & ?")
 HEALTHY = Health("healthy", "up", "up", 0, 30.0, 20.0, 40.0, 0, {})
 FASTEST_S = 0.25  # pages take some ten milliseconds; the machine may be busy
-
-many = test_store.many  # a fixture: a hundred thousand events
 
 
 def event(**changes: Any) -> Event:
@@ -567,16 +563,16 @@ def test_a_download_is_whole_and_has_nothing_twice_while_events_are_stored(
 @pytest.fixture
 def client_of_many(many: EventQueries, endpoints: Endpoints) -> Iterator[FlaskClient]:
     with connect(endpoints.mongodb) as mongo:
-        yield client_of(dataclasses.replace(records_of(mongo["test_many"]), events=many))
+        yield client_of(dataclasses.replace(records_of(mongo[DATABASE]), events=many))
 
 
 def test_pages_of_a_hundred_thousand_events_come_at_once(
     client_of_many: FlaskClient, capsys: pytest.CaptureFixture[str]
 ) -> None:
     client = client_of_many
-    deep = got(client, "/events", limit=1, until=iso(test_store.T0 + 10_000_000))["next_cursor"]
-    middle = test_store.T0 + test_store.MANY // 16 * 33_333
-    lines, slowest = ["", f"  {test_store.MANY} events, a page by the API (ms)"], 0.0
+    deep = got(client, "/events", limit=1, until=iso(T0 + 10_000_000))["next_cursor"]
+    middle = T0 + MANY // 16 * 33_333
+    lines, slowest = ["", f"  {MANY} events, a page by the API (ms)"], 0.0
     queries: dict[str, dict[str, object]] = {
         "first": {},
         "stream and label": {"stream": "cam-3", "label": "label 2"},
@@ -613,7 +609,7 @@ def test_a_long_download_takes_no_more_memory_than_a_short_one(
         tracemalloc.stop()
     with capsys.disabled():
         print(f"\n  {rows} rows of CSV in {taken_s:.1f} s under tracemalloc: {peak / 1e6:.1f} MB at most")
-    assert rows == test_store.MANY // 8
+    assert rows == MANY // 8
     assert peak < 12e6
 
 

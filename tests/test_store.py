@@ -24,6 +24,7 @@ import pytest
 from pymongo.database import Database
 
 from errors import SettingError, StoreUnavailable
+from many import MANY, MINUTE, T0, event
 from ports import choose_port
 from services.home import Endpoints, Home
 from services.mongo import EmbeddedStore
@@ -36,28 +37,9 @@ from storage.mongo import EventStore, Stored, connect
 from storage.queries import MAX_PAGE, EventFilter, EventQueries
 from storage.uploads import Upload, UploadStore
 
-MINUTE = 60_000_000
 HOUR = 60 * MINUTE
-T0 = 1_795_000_000 * 1_000_000 // MINUTE * MINUTE
 STREAMS = ("door", "front door", "камера-2", "cam@3")
 LABELS = ("face", "not smoking", "$time_us", "a.b$c", 'it\'s "so" 😀', "e\u0301\n\t\x1b[31m", '{"$gt": ""}', "7")
-
-
-def event(**changes: Any) -> Event:
-    whole = Event(
-        stream="door",
-        run="r1",
-        frame=0,
-        time_us=T0,
-        index=0,
-        label="face",
-        confidence=0.5,
-        model="faces@1f3a",
-        partition=0,
-        offset=0,
-        crop=b"\xff\xd8 a crop",
-    )
-    return dataclasses.replace(whole, **changes)
 
 
 def events(n: int, **changes: Any) -> list[Event]:
@@ -637,36 +619,7 @@ def test_a_long_list_with_crops_takes_no_more_memory_than_a_page(
     assert peak < 25e6
 
 
-MANY = 100_000
 FASTEST_S = 0.150
-
-
-@pytest.fixture(scope="module")
-def many(endpoints: Endpoints) -> Iterator[EventQueries]:
-    """A hundred thousand events: eight streams of thirty frames a second, seven labels and a rare one."""
-    dice = random.Random(5)
-    crop = dice.randbytes(500)
-    with connect(endpoints.mongodb) as client:
-        store = EventStore(client["test_many"])
-        store.setup()
-        started = time.perf_counter()
-        for batch in range(0, MANY, 1000):
-            store.add(
-                [
-                    event(
-                        stream=f"cam-{k % 8}",
-                        frame=k // 8,
-                        time_us=T0 + k // 8 * 33_333,
-                        label="rare" if k % 20_000 == 1 else f"label {dice.randrange(7)}",
-                        confidence=1.0 if k % 20_000 == 3 else round(dice.random() * 0.99, 3),
-                        crop=crop,
-                    )
-                    for k in range(batch, batch + 1000)
-                ]
-            )
-        print(f"\n  {MANY} events stored and counted: {MANY / (time.perf_counter() - started):.0f} a second")
-        yield EventQueries(client["test_many"])
-        client.drop_database("test_many")
 
 
 def test_pages_and_counts_of_a_hundred_thousand_events_come_at_once(

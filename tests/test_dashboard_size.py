@@ -1,0 +1,94 @@
+"""The page with much to show: a hundred thousand events behind it, ten streams that all move."""
+
+from __future__ import annotations
+
+import itertools
+import threading
+import time
+from contextlib import ExitStack
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from selenium.webdriver.common.by import By
+
+from conftest import wait_for
+from consumer.feed import Feed
+from many import DATABASE
+from running import rows
+from services.home import Endpoints
+from storage.filters import EventFilter
+from storage.mongo import connect
+from storage.queries import EventQueries
+from test_browser import Browser, browser, chrome  # noqa: F401 - fixtures
+from test_events_api import records_of
+from test_web import serve
+from vision.jpeg import encode_jpeg
+
+STREAMS = [f"cam-{k}" for k in range(10)]
+# Milliseconds in which the page could not answer its reader, out of three thousand.
+BLOCKED_MS = """
+    const done = arguments[0];
+    let sum = 0;
+    new PerformanceObserver((list) => list.getEntries().forEach(({ duration }) => (sum += duration)))
+        .observe({ type: 'longtask' });
+    setTimeout(() => done(sum), 3000)"""
+
+
+def pictures(browser: Browser) -> list[bytes]:  # noqa: F811
+    """Of the first tiles, as they are on the screen."""
+    return [canvas.screenshot_as_png for canvas in browser.driver.find_elements(By.CSS_SELECTOR, "#wall canvas")[:4]]
+
+
+def test_it_stays_quick_with_a_hundred_thousand_events_and_ten_streams(
+    browser: Browser,  # noqa: F811
+    many: EventQueries,
+    endpoints: Endpoints,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    images = [encode_jpeg(np.full((360, 640, 3), shade, np.uint8)) for shade in range(0, 250, 5)]
+    feed = Feed()
+    ended = threading.Event()
+
+    stored = many.page(EventFilter(), 500).events
+
+    def tell() -> None:
+        for batch in itertools.cycle([stored[k : k + 10] for k in range(0, len(stored), 10)]):
+            feed.publish(batch)
+            if ended.wait(0.05):
+                return
+
+    with ExitStack() as ending:
+        mongo = ending.enter_context(connect(endpoints.mongodb))
+        records = replace(records_of(mongo[DATABASE]), events=many)
+        site = ending.enter_context(serve(max_viewers=8, records=records, feed=feed))
+        ending.callback(feed.close)
+        for stream in STREAMS:
+            ending.enter_context(site.publishing(images, fps=10, stream=stream))
+        teller = threading.Thread(target=tell)
+        teller.start()
+        ending.callback(teller.join)
+        ending.callback(ended.set)
+
+        address = f"http://127.0.0.1:{site.port}"
+        started = time.monotonic()
+        browser.open(f"{address}/")
+        wait_for(lambda: len(rows(browser)) > 10, "the log")
+        log_s = time.monotonic() - started
+        wait_for(lambda: browser.run("return document.querySelectorAll('#wall .tile').length") == 10, "ten tiles")
+        before = pictures(browser)
+        blocked_ms = browser.driver.execute_async_script(BLOCKED_MS)
+        after = pictures(browser)
+        started = time.monotonic()
+        browser.open(f"{address}/#/events?label=rare")
+        wait_for(lambda: {row["label"] for row in rows(browser, "events")} == {"rare"}, "the rare ones")
+        rare_s = time.monotonic() - started
+        rare = len(rows(browser, "events"))
+    with capsys.disabled():
+        print(
+            f"\n  the log after {log_s:.2f} s, blocked {blocked_ms:.0f} of 3000 ms, a rare label after {rare_s:.2f} s"
+        )
+    assert [a != b for a, b in zip(before, after, strict=True)] == [True] * 4
+    assert rare == 5
+    assert (log_s, rare_s) < (5, 5)
+    assert blocked_ms < 900
