@@ -110,6 +110,7 @@ def known(endpoints: Endpoints) -> Iterator[Known]:
             boundingbox=dice.choice([None, (1, 2, 30, 40), (-5, 0, 10, 10)]),
             landmarks=dice.choice([(), ((1.5, 2.25), (3.0, 4.0))]),
             crop=b"" if k % 10 == 3 else b"\xff\xd8" + dice.randbytes(40),
+            file=dice.choice([None, "kitchen 3.jpg", "=1+1.png"]),
         )
         for k in range(700)
     ]
@@ -159,6 +160,7 @@ def test_a_page_has_the_newest_events_with_all_that_is_known_of_each(known: Know
             "stream": stored.stream,
             "run": stored.run,
             "frame": stored.frame,
+            "file": stored.file,
             "index": stored.index,
             "timestamp": out["timestamp"],
             "time_us": stored.time_us,
@@ -239,6 +241,7 @@ def test_files_have_every_row_of_the_same_filters(known: Known, query: dict[str,
     for row, e in zip(rows, events, strict=True):
         assert tuple(row) == COLUMNS
         assert row["label"].removeprefix("'") == e.label
+        assert row["file"].removeprefix("'") == (e.file or "")
         assert (row["stream"], row["run"], int(row["frame"])) == (e.stream, e.run, e.frame)
         assert float(row["confidence"]) == e.confidence
         box = tuple(int(row[side]) for side in ("left", "top", "width", "height")) if row["left"] else None
