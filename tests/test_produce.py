@@ -21,7 +21,7 @@ import cv2
 import numpy as np
 import psutil
 import pytest
-from confluent_kafka import Consumer, TopicPartition
+from confluent_kafka import Consumer, KafkaException, TopicPartition
 from confluent_kafka.admin import AdminClient
 
 from conftest import REPOSITORY, SAMPLE, Command, Services, wait_for
@@ -133,13 +133,19 @@ def as_bytes(text: str | bytes | None) -> bytes | None:
 
 
 def bounds(consumer: Consumer, topic: str) -> list[tuple[int, int, int]]:
-    """Partition, first and next offset of each."""
-    partitions = consumer.list_topics(topic, timeout=10).topics[topic].partitions
-    found = []
-    for partition in partitions:
-        low, high = consumer.get_watermark_offsets(TopicPartition(topic, partition), timeout=10)
-        found.append((partition, low, high))
-    return found
+    """Partition, first and next offset of each; a broker that was killed may not know them at once."""
+    deadline = time.monotonic() + 60
+    while True:
+        try:
+            found = []
+            for partition in consumer.list_topics(topic, timeout=10).topics[topic].partitions:
+                low, high = consumer.get_watermark_offsets(TopicPartition(topic, partition), timeout=10)
+                found.append((partition, low, high))
+            return found
+        except KafkaException:
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(0.2)
 
 
 def ended(process: subprocess.Popen[str], number: int | None = signal.SIGINT, within_s: float = 20) -> dict[str, Any]:
