@@ -7,6 +7,7 @@ FramewatchError
 │   └── BadPicture          its bytes are not the JPEG picture they should be
 ├── BadBundle           a folder is not a trained model that can be served
 ├── DataError           pictures and labels from which nothing can be learned or measured
+├── NoPlace             as many as there are places for are watching, listening or reading
 ├── ServiceError        an embedded service (Kafka, store) cannot be prepared, started or kept up
 └── Unavailable
     ├── BrokerUnavailable   no Kafka broker answers
@@ -53,6 +54,10 @@ class BadBundle(FramewatchError):
 
 class DataError(FramewatchError):
     """Training data that nothing can be learned from, or measured on."""
+
+
+class NoPlace(FramewatchError):
+    """As many as there are places for are watching, listening or reading already."""
 
 
 class ServiceError(FramewatchError):

@@ -17,12 +17,13 @@ import pytest
 from flask_openapi3.openapi import OpenAPI
 
 from conftest import wait_for
-from consumer.feed import MAX_LISTENERS, Feed, Listener, TooManyListeners, Wanted
+from consumer.feed import MAX_LISTENERS, Feed, Listener, Wanted
 from consumer.health import Health
 from consumer.live import LiveHub
 from consumer.web import feed as room
 from consumer.web.app import create_app
 from consumer.web.server import WebServer
+from errors import NoPlace
 from ports import choose_port
 from storage.alerts import Alert
 from storage.events import Event
@@ -273,7 +274,7 @@ def test_closing_ends_every_wait_at_once() -> None:
 def test_one_more_than_there_are_places_for_is_told_so() -> None:
     feed = Feed(max_listeners=2)
     with feed.listener(Wanted()), feed.listener(Wanted()):
-        with pytest.raises(TooManyListeners, match="2 are listening"), feed.listener(Wanted()):
+        with pytest.raises(NoPlace, match="2 are listening"), feed.listener(Wanted()):
             pass
         assert feed.listeners == 2
     with feed.listener(Wanted()):

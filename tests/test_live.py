@@ -13,8 +13,9 @@ from functools import partial
 import pytest
 
 from conftest import wait_for
-from consumer.live import LiveHub, TooManyViewers
+from consumer.live import LiveHub
 from consumer.live_frame import LiveFrame
+from errors import NoPlace
 
 JPEG = b"\xff\xd8 a picture \xff\xd9"
 
@@ -293,7 +294,7 @@ def test_places_are_limited_and_given_back_on_every_way_out() -> None:
     hub = LiveHub(2)
     with hub.viewer(), hub.viewer():
         assert hub.viewers == 2
-        with pytest.raises(TooManyViewers, match="2 viewers are watching already"), hub.viewer():
+        with pytest.raises(NoPlace, match="2 viewers are watching already"), hub.viewer():
             pass
         assert hub.viewers == 2
     assert hub.viewers == 0

@@ -831,7 +831,7 @@ def test_the_page_says_what_to_do_about_what_went_wrong(
             (bad, "Not answered: not-a-picture: 10 bytes"),
             (large, "This file has 0.2 MB; at most 0.1 are allowed: send a smaller one."),
             (good, "no face was found"),
-            (good, "Busy: more than 2 pictures a minute: try again in"),
+            (good, "Busy: more than 2 pictures a minute from 127.0.0.1: try again in"),
         ):
             send(browser, file)
             assert browser.text("#said").startswith(words)

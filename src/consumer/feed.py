@@ -16,7 +16,7 @@ from dataclasses import dataclass, replace
 from itertools import islice
 from typing import Final, NamedTuple, TypeVar
 
-from errors import FramewatchError
+from errors import NoPlace
 from storage.alerts import Alert
 from storage.events import Event
 
@@ -29,10 +29,6 @@ _KEPT_ALERTS: Final = 256
 _EACH_S: Final = 1.0  # between two events of one stream and label
 _PAUSE_S: Final = 0.25  # between two batches
 _MAX_KNOWN: Final = 1024  # streams and labels told of, before those of long ago are forgotten
-
-
-class TooManyListeners(FramewatchError):
-    """Every place for a listener is taken."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,11 +124,11 @@ class Feed:
         """A listener to all that comes from now on.
 
         Raises:
-            TooManyListeners: every place is taken.
+            NoPlace: every place is taken.
         """
         with self._lock:
             if self._listeners >= self._max_listeners:
-                raise TooManyListeners(f"{self._max_listeners} are listening already")
+                raise NoPlace(f"{self._max_listeners} are listening already")
             self._listeners += 1
             made = Listener(self, wanted, self._events_ever, self._alerts_ever)
         try:

@@ -17,15 +17,11 @@ from typing import Final
 
 from consumer.live_frame import LiveFrame
 from consumer.offsets import Place
-from errors import FramewatchError
+from errors import NoPlace
 
 _MAX_STREAMS: Final = 256
 _ALIVE_S: Final = 5.0
 _FPS_WINDOW_S: Final = 3.0
-
-
-class TooManyViewers(FramewatchError):
-    """Every place for a viewer is taken."""
 
 
 @dataclass(slots=True)
@@ -191,11 +187,11 @@ class LiveHub:
         """A place among the viewers.
 
         Raises:
-            TooManyViewers: all are taken.
+            NoPlace: all are taken.
         """
         with self._lock:
             if self._viewers >= self._max_viewers:
-                raise TooManyViewers(f"{self._max_viewers} viewers are watching already")
+                raise NoPlace(f"{self._max_viewers} viewers are watching already")
             self._viewers += 1
         try:
             yield

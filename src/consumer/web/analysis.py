@@ -14,6 +14,7 @@ from pydantic import Field
 from activity.rules import Rule
 from activity.shares import shares
 from consumer.records import Records
+from consumer.web.answers import answer
 from consumer.web.event_schemas import (
     AlertOut,
     AlertPageOut,
@@ -24,7 +25,6 @@ from consumer.web.event_schemas import (
     ShareOut,
     StatsOut,
 )
-from consumer.web.events import answer
 from consumer.web.periods import Moment, Paged, Period, StreamName, Text, Which, cursor_of, now_us
 from consumer.web.schemas import Problem
 from storage.filters import EventFilter

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import hmac
-import math
 from typing import Final
 
 from flask import Flask, request
 from flask_httpauth import HTTPBasicAuth
 from werkzeug.datastructures import WWWAuthenticate
-from werkzeug.exceptions import TooManyRequests, Unauthorized
+from werkzeug.exceptions import Unauthorized
 
 from consumer.web.rate import RateLimit
 
@@ -48,11 +47,7 @@ def protect(app: Flask, user: str, password: str, failures: RateLimit | None = N
         """
         client, given = request.remote_addr or "", auth.get_auth()
         if given is not None:  # a browser asks without one first: that is no failure
-            wait_s = failed.wait_s(client, counts=False)
-            if wait_s:
-                seconds = math.ceil(wait_s)
-                text = f"more than {MAX_FAILURES} wrong passwords a minute from {client}: try again in {seconds} s"
-                raise TooManyRequests(text, retry_after=seconds)
+            failed.check(client, "wrong passwords", counts=False)
             if auth.authenticate(given, None):
                 return
             failed.wait_s(client)

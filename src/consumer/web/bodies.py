@@ -25,11 +25,18 @@ FIELD: Final = "file"
 FORM_BYTES: Final = 64 * 1024  # that a body may have beside its file
 
 _MULTIPART: Final = "multipart/form-data"
+_FILE: Final = {"type": "object", "properties": {FIELD: {"type": "string", "format": "binary"}}, "required": [FIELD]}
 _OCTETS: Final = "application/octet-stream"
 _MAX_PARTS: Final = 16
 _MAX_TEXT_BYTES: Final = 256 * 1024  # of a form's text and headers; a file in it is no text
 _TRANSFER: Final = "Transfer-Encoding"
 _PIECE: Final = 64 * 1024
+
+
+def described_body(*mimetypes: str) -> dict[str, Any]:
+    """For the description of an operation: a form with the file, or the file itself as one of these types."""
+    content = {_MULTIPART: {"schema": _FILE}, **{mimetype: {} for mimetype in mimetypes}}
+    return {"requestBody": {"required": True, "content": content}}
 
 
 class Sink(Protocol):

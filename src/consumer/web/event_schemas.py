@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import Self
 from urllib.parse import quote
 
@@ -106,16 +107,11 @@ class EpisodeOut(BaseModel):
     def of(cls, episode: Episode) -> Self:
         """The episode."""
         return cls.model_construct(
+            **asdict(episode),
             id=episode.id,
-            stream=episode.stream,
-            label=episode.label,
             start=written(episode.start_us),
             end=written(episode.end_us),
-            start_us=episode.start_us,
-            end_us=episode.end_us,
             seconds=episode.seconds,
-            frames=episode.frames,
-            peak=episode.peak,
         )
 
 
@@ -148,20 +144,10 @@ class AlertOut(BaseModel):
     def of(cls, alert: Alert) -> Self:
         """The alert."""
         return cls.model_construct(
+            **asdict(alert),
             id=alert.id,
-            rule=alert.rule,
-            stream=alert.stream,
-            label=alert.label,
             start=written(alert.start_us),
-            start_us=alert.start_us,
-            since_us=alert.since_us,
             until=None if alert.until_us is None else written(alert.until_us),
-            until_us=alert.until_us,
-            seconds=alert.seconds,
-            text=alert.text,
-            webhook=alert.webhook,
-            attempts=alert.attempts,
-            error=alert.error,
         )
 
 

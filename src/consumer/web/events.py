@@ -5,39 +5,37 @@ from __future__ import annotations
 import hashlib
 import threading
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict
 from itertools import chain
-from typing import Annotated, Any, Final, Self
+from typing import Annotated, Final, Self
 
 from flask import Response, abort, request
 from flask_openapi3.blueprint import APIBlueprint
 from flask_openapi3.models.tag import Tag
 from pydantic import BaseModel, Field, model_validator
-from werkzeug.exceptions import Gone, ServiceUnavailable
+from werkzeug.exceptions import Gone
 
 from consumer.frames import FrameGone
 from consumer.records import Records
+from consumer.web.answers import UNBUFFERED, answer, lasting
+from consumer.web.docs import of_kind
 from consumer.web.downloads import as_csv, as_json_lines, pages
 from consumer.web.event_schemas import ErasedOut, EventOut, EventPageOut
+from consumer.web.headers import PICTURE_POLICY
 from consumer.web.periods import Paged, StreamName, Text, Which, WhichEvents, cursor_of, now_us
 from consumer.web.schemas import Problem
+from errors import NoPlace
 from storage.events import Event
 from storage.filters import EventFilter
 
 _DOWNLOADS: Final = 4  # at a time: each holds a thread of the server for as long as it is read
-_TRY_AGAIN_S: Final = 10
 _EVENT: Final = "/events/<stream>/<run>/<int:frame>/<model>/<int:index>"
-_PICTURE: Final = {"content": {"image/jpeg": {"schema": {"type": "string", "format": "binary"}}}}
 _PICTURE_HEADERS: Final = {
     # What an event's pictures show never changes; an hour, since a deleted one should not be kept for long.
     "Cache-Control": "private, max-age=3600, immutable",
-    "X-Content-Type-Options": "nosniff",
-    # A picture opened by itself is shown by a page of the browser's own making, which has its style inline.
-    "Content-Security-Policy": (
-        "default-src 'none'; img-src 'self'; style-src 'unsafe-inline'; frame-ancestors 'none'"
-    ),
+    **PICTURE_POLICY,
 }
-
 
 Form = Callable[[Iterator[Sequence[Event]]], Iterator[bytes]]
 
@@ -109,7 +107,7 @@ def _add_lists(room: APIBlueprint, records: Records) -> None:
 def _add_files(room: APIBlueprint, records: Records) -> None:
     places = threading.BoundedSemaphore(_DOWNLOADS)
 
-    @room.get("/events.csv", responses={"200": _text("text/csv")})
+    @room.get("/events.csv", responses={"200": of_kind("text/csv")})
     def events_csv(query: WhichEvents) -> Response:
         """All these events as CSV, newest first.
 
@@ -117,31 +115,28 @@ def _add_files(room: APIBlueprint, records: Records) -> None:
         """
         return download(query.where(), as_csv, "text/csv", "framewatch-events.csv")
 
-    @room.get("/events.jsonl", responses={"200": _text("application/jsonl")})
+    @room.get("/events.jsonl", responses={"200": of_kind("application/jsonl")})
     def events_jsonl(query: WhichEvents) -> Response:
         """All these events as JSON, one in a line, newest first."""
         return download(query.where(), as_json_lines, "application/jsonl", "framewatch-events.jsonl")
 
     def download(where: EventFilter, form: Form, mimetype: str, name: str) -> Response:
-        headers = {
-            "Content-Disposition": f'attachment; filename="{name}"',
-            "Cache-Control": "no-store",
-            "X-Accel-Buffering": "no",
-        }
-        content_type = f"{mimetype}; charset=utf-8"
-        if request.method == "HEAD":  # nothing follows, so nothing is taken that the end of an answer would give back
-            return Response(headers=headers, content_type=content_type)
+        def rows(_: None) -> Iterator[bytes]:
+            found = pages(records.events, where)
+            first = next(found)  # now: once the answer has begun, nothing can be said of a store that is away
+            return form(chain([first], found))
+
+        headers = {**UNBUFFERED, "Content-Disposition": f'attachment; filename="{name}"'}
+        return lasting(place, rows, f"{mimetype}; charset=utf-8", headers)
+
+    @contextmanager
+    def place() -> Iterator[None]:
         if not places.acquire(blocking=False):
-            raise ServiceUnavailable(f"{_DOWNLOADS} downloads are running: try again", retry_after=_TRY_AGAIN_S)
+            raise NoPlace(f"{_DOWNLOADS} downloads are running already")
         try:
-            rows = pages(records.events, where)
-            first = next(rows)  # now: once the answer has begun, nothing can be said of a store that is away
-        except BaseException:
+            yield
+        finally:
             places.release()
-            raise
-        response = Response(form(chain([first], rows)), headers=headers, content_type=content_type)
-        response.call_on_close(places.release)
-        return response
 
 
 def _add_one(room: APIBlueprint, records: Records) -> None:
@@ -150,7 +145,7 @@ def _add_one(room: APIBlueprint, records: Records) -> None:
         """One event."""
         return answer(EventOut.of(found(path)))
 
-    @room.get(f"{_EVENT}/crop.jpg", responses={"200": _PICTURE, "404": Problem})
+    @room.get(f"{_EVENT}/crop.jpg", responses={"200": of_kind("image/jpeg"), "404": Problem})
     def crop(path: EventPath) -> Response:
         """The picture of what was seen."""
         one = found(path)
@@ -158,7 +153,7 @@ def _add_one(room: APIBlueprint, records: Records) -> None:
             abort(404, f"event {one.id!r} has no crop")
         return _picture(one.crop)
 
-    @room.get(f"{_EVENT}/frame.jpg", responses={"200": _PICTURE, "404": Problem, "410": Problem})
+    @room.get(f"{_EVENT}/frame.jpg", responses={"200": of_kind("image/jpeg"), "404": Problem, "410": Problem})
     def frame(path: EventPath) -> Response:
         """The whole frame, read back from Kafka. Gone once Kafka keeps it no more."""
         one = found(path)
@@ -177,17 +172,8 @@ def _add_one(room: APIBlueprint, records: Records) -> None:
         return one
 
 
-def answer(model: BaseModel) -> Response:
-    """The model as JSON that nobody keeps."""
-    return Response(model.model_dump_json(), headers={"Cache-Control": "no-store"}, content_type="application/json")
-
-
 def _picture(jpeg: bytes) -> Response:
     response = Response(jpeg, headers=_PICTURE_HEADERS, content_type="image/jpeg")
     response.set_etag(hashlib.sha256(jpeg).hexdigest()[:32])
     response.make_conditional(request)
     return response
-
-
-def _text(mimetype: str) -> dict[str, Any]:
-    return {"content": {mimetype: {"schema": {"type": "string"}}}}

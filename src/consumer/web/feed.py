@@ -6,23 +6,22 @@ import time
 from collections.abc import Iterator
 from typing import Final
 
-from flask import Response, request
+from flask import Response
 from flask_openapi3.blueprint import APIBlueprint
 from flask_openapi3.models.tag import Tag
 from pydantic import BaseModel, Field
-from werkzeug.exceptions import ServiceUnavailable
 
-from consumer.feed import Feed, Listener, TooManyListeners, Wanted
+from consumer.feed import Feed, Listener, Wanted
+from consumer.web.answers import lasting
+from consumer.web.docs import of_kind
 from consumer.web.event_schemas import AlertOut, EventOut, FeedOut
 from consumer.web.periods import Confidence, Query, StreamName, Text
 from consumer.web.schemas import Problem
 
 _PING_S: Final = 5.0
-_TRY_AGAIN_S: Final = 10
 _LASTS_S: Final = 600.0  # then the answer ends, and a page that is still there asks again by itself
 _OPENING: Final = b"retry: 1000\n\n"
-_HEADERS: Final = {"Cache-Control": "no-store, no-transform", "X-Accel-Buffering": "no"}
-_STREAM: Final = {"content": {"text/event-stream": {"schema": {"type": "string"}}}}
+_MIMETYPE: Final = "text/event-stream"
 
 
 class FeedQuery(Query):
@@ -42,24 +41,15 @@ def blueprint(feed: Feed, lasts_s: float = _LASTS_S) -> APIBlueprint:
     """
     room = APIBlueprint("feed", __name__, abp_tags=[Tag(name="events")])
 
-    @room.get("/events/live", responses={"200": _STREAM, "503": Problem})
+    @room.get("/events/live", responses={"200": of_kind(_MIMETYPE), "503": Problem})
     def live(query: FeedQuery) -> Response:
         """Events and alerts as they are stored, as server-sent events.
 
         "event: events" carries {"events": […], "left_out": n}, at most four times a second, one event a second of
         each stream and label. "event: alert" carries an alert when it is raised and again when it is over.
         """
-        if request.method == "HEAD":  # nothing follows, so nothing is taken that the end of an answer would give back
-            return Response(headers=_HEADERS, content_type="text/event-stream")
-        place = feed.listener(Wanted(query.stream, query.label, query.min_confidence))
-        try:
-            listener = place.__enter__()
-        except TooManyListeners as error:
-            raise ServiceUnavailable(f"{error}; try again later", retry_after=_TRY_AGAIN_S) from None
-        response = Response(_told(feed, listener, lasts_s), headers=_HEADERS, content_type="text/event-stream")
-        # What is taken for the answer is given back when the connection ends, however it does.
-        response.call_on_close(lambda: place.__exit__(None, None, None))
-        return response
+        wanted = Wanted(query.stream, query.label, query.min_confidence)
+        return lasting(lambda: feed.listener(wanted), lambda listener: _told(feed, listener, lasts_s), _MIMETYPE)
 
     return room
 

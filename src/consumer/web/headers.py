@@ -24,6 +24,10 @@ CONTENT_POLICY: Final = "; ".join(
         "form-action 'self'",
     )
 )
+PICTURE_POLICY: Final = {
+    # A picture opened by itself is shown by a page of the browser's own making, which has its style inline.
+    "Content-Security-Policy": "default-src 'none'; img-src 'self'; style-src 'unsafe-inline'; frame-ancestors 'none'"
+}
 _UNUSED: Final = (
     "accelerometer", "display-capture", "geolocation", "gyroscope", "hid", "magnetometer", "microphone",
     "midi", "payment", "serial", "usb", "xr-spatial-tracking",

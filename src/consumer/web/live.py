@@ -6,31 +6,24 @@ from collections.abc import Iterator
 from dataclasses import asdict
 from typing import Final
 
-from flask import Response, abort, jsonify, request
+from flask import Response, abort, jsonify
 from flask_openapi3.blueprint import APIBlueprint
 from flask_openapi3.models.tag import Tag
 from flask_openapi3.types import ResponseDict
 from pydantic import BaseModel, ConfigDict, Field
-from werkzeug.exceptions import ServiceUnavailable
 
-from consumer.live import LiveHub, TooManyViewers
+from consumer.live import LiveHub
 from consumer.live_frame import BOUNDARY, OPENING
+from consumer.web.answers import UNBUFFERED, lasting
 from consumer.web.docs import of_kind
+from consumer.web.headers import PICTURE_POLICY
 from consumer.web.schemas import Problem, StreamsOut
 
 _TAG: Final = Tag(name="live", description="What is seen now.")
 _MJPEG: Final[ResponseDict] = {200: of_kind("multipart/x-mixed-replace"), 503: Problem}
 _REPEAT_S: Final = 1.0
-_TRY_AGAIN_S: Final = 10
 _MAX_WAITS: Final = 600  # then the answer ends, and a page that is still there asks again
-_PICTURE_HEADERS: Final = {
-    "Cache-Control": "no-store, no-transform",
-    "X-Accel-Buffering": "no",
-    # A picture opened by itself is shown by a page of the browser's own making, which has its style inline.
-    "Content-Security-Policy": (
-        "default-src 'none'; img-src 'self'; style-src 'unsafe-inline'; frame-ancestors 'none'"
-    ),
-}
+_HEADERS: Final = {**UNBUFFERED, **PICTURE_POLICY}
 
 
 class StreamPath(BaseModel):
@@ -68,7 +61,7 @@ def blueprint(hub: LiveHub) -> APIBlueprint:
         jpeg = frame.jpeg
         if jpeg is None:
             abort(500, f"the picture of frame {frame.number} of stream {stream!r} cannot be drawn: the log says why")
-        headers = {"X-Timestamp": f"{frame.time_us / 1e6:.6f}", "X-Frame": str(frame.number), **_PICTURE_HEADERS}
+        headers = {"X-Timestamp": f"{frame.time_us / 1e6:.6f}", "X-Frame": str(frame.number), **_HEADERS}
         return Response(jpeg, mimetype="image/jpeg", headers=headers)
 
     @room.get("/streams", summary="All streams and what is seen now", responses={200: StreamsOut})
@@ -86,17 +79,7 @@ def _mjpeg(hub: LiveHub, stream: str | None) -> Response:
         ServiceUnavailable: every place for a viewer is taken.
     """
     mimetype = f"multipart/x-mixed-replace; boundary={BOUNDARY}"
-    if request.method == "HEAD":  # nothing follows, so nothing is taken that the end of an answer would give back
-        return Response(headers=_PICTURE_HEADERS, content_type=mimetype)
-    place = hub.viewer()
-    try:
-        place.__enter__()
-    except TooManyViewers as error:
-        raise ServiceUnavailable(f"{error}; try again later", retry_after=_TRY_AGAIN_S) from None
-    response = Response(_parts(hub, stream), headers=_PICTURE_HEADERS, content_type=mimetype)
-    # The answer is endless: what is taken for it is given back when the connection ends, however it does.
-    response.call_on_close(lambda: place.__exit__(None, None, None))
-    return response
+    return lasting(hub.viewer, lambda _: _parts(hub, stream), mimetype, _HEADERS)
 
 
 def _parts(hub: LiveHub, stream: str | None) -> Iterator[bytes]:

@@ -14,10 +14,10 @@ from flask import Response, jsonify, request
 from flask_openapi3.blueprint import APIBlueprint
 from flask_openapi3.models.tag import Tag
 from flask_openapi3.types import ResponseDict
-from werkzeug.exceptions import BadRequest, InternalServerError, ServiceUnavailable, TooManyRequests
+from werkzeug.exceptions import BadRequest, InternalServerError, ServiceUnavailable
 
 from consumer.predictor import NoAnswer, Prediction, PredictionFailed, Predictor
-from consumer.web.bodies import FIELD, check_head, read_file
+from consumer.web.bodies import check_head, described_body, read_file
 from consumer.web.rate import RateLimit
 from consumer.web.schemas import ClassesOut, PredictionOut, Problem
 from errors import BadPicture
@@ -28,11 +28,7 @@ _WHAT: Final = "a picture"
 _TRY_AGAIN_S: Final = 1
 
 _TAG: Final = Tag(name="pictures", description="Questions about single pictures.")
-_FORM: Final = {"type": "object", "properties": {FIELD: {"type": "string", "format": "binary"}}, "required": [FIELD]}
-_BODY: Final = {
-    "required": True,
-    "content": {"multipart/form-data": {"schema": _FORM}, "image/jpeg": {}, "image/png": {}, "image/webp": {}},
-}
+_BODY: Final = described_body("image/jpeg", "image/png", "image/webp")
 _ANSWERS: Final[ResponseDict] = {200: PredictionOut, **dict.fromkeys((400, 408, 413, 415, 429, 500, 503), Problem)}
 
 
@@ -65,17 +61,11 @@ def blueprint(predictor: Predictor, limits: Limits) -> APIBlueprint:
         """In the order of the model's outputs."""
         return jsonify(predictor.labels)
 
-    body = {"requestBody": _BODY}
-
-    @room.post("/predict", summary="What is seen in a picture", responses=_ANSWERS, openapi_extensions=body)
+    @room.post("/predict", summary="What is seen in a picture", responses=_ANSWERS, openapi_extensions=_BODY)
     def predict() -> Response:
         """Of a form's file, or of the body. Nothing is kept."""
         check_head(request, limits.max_bytes, _WHAT, ("image",))
-        wait_s = rate.wait_s(request.remote_addr or "")
-        if wait_s:
-            seconds = math.ceil(wait_s)
-            text = f"more than {limits.per_minute} pictures a minute: try again in {seconds} s"
-            raise TooManyRequests(text, retry_after=seconds)
+        rate.check(request.remote_addr or "", "pictures")
         with _one_of(places, limits.at_a_time):
             file = io.BytesIO()  # nothing of it touches the disk
             read_file(request, limits.max_bytes, _WHAT, file)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import asdict
 from typing import Final
 
@@ -16,15 +15,14 @@ from werkzeug.exceptions import (
     NotFound,
     RequestEntityTooLarge,
     ServiceUnavailable,
-    TooManyRequests,
     UnsupportedMediaType,
 )
 
 from consumer.upload_folder import UploadRefused
 from consumer.uploads import Uploads
-from consumer.web.bodies import FIELD, check_head, read_file
+from consumer.web.answers import answer
+from consumer.web.bodies import check_head, described_body, read_file
 from consumer.web.event_schemas import ErasedOut
-from consumer.web.events import answer
 from consumer.web.rate import RateLimit
 from consumer.web.schemas import Problem
 from storage.uploads import Kind, State, Upload
@@ -33,11 +31,7 @@ _TAG: Final = Tag(name="uploads", description="Pictures and videos that become s
 _WHAT: Final = "a picture or video"
 _KINDS: Final = ("image", "video")
 _TRY_AGAIN_S: Final = 10
-_FORM: Final = {"type": "object", "properties": {FIELD: {"type": "string", "format": "binary"}}, "required": [FIELD]}
-_BODY: Final = {
-    "required": True,
-    "content": {"multipart/form-data": {"schema": _FORM}, "image/*": {}, "video/*": {}},
-}
+_BODY: Final = described_body("image/*", "video/*")
 
 
 class UploadPath(BaseModel):
@@ -91,17 +85,11 @@ def blueprint(uploads: Uploads) -> APIBlueprint:
     rate = RateLimit(limits.per_minute)
     taken: ResponseDict = {202: UploadOut, **dict.fromkeys((400, 408, 411, 413, 415, 429, 507), Problem)}
 
-    body = {"requestBody": _BODY}
-
-    @room.post("/uploads", summary="Send a picture or video", responses=taken, openapi_extensions=body)
+    @room.post("/uploads", summary="Send a picture or video", responses=taken, openapi_extensions=_BODY)
     def upload() -> Response:
         """It becomes a stream of its own. Answered once the file is there: its address tells the rest."""
         check_head(request, most, _WHAT, _KINDS, by_length=True)
-        wait_s = rate.wait_s(request.remote_addr or "")
-        if wait_s:
-            seconds = math.ceil(wait_s)
-            text = f"more than {limits.per_minute} files a minute: try again in {seconds} s"
-            raise TooManyRequests(text, retry_after=seconds)
+        rate.check(request.remote_addr or "", "files")
         try:
             with uploads.receiving(request.content_length or 0) as file:
                 name = read_file(request, most, _WHAT, file)
