@@ -15,7 +15,7 @@ from activity.breaches import Breaches
 from activity.episodes import EpisodeTracker
 from activity.rules import Rule
 from storage.alerts import Alert
-from storage.episodes import Episode
+from storage.episode import Episode
 
 S = 1_000_000
 GAP_S = 2

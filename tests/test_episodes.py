@@ -9,7 +9,7 @@ import pytest
 
 from activity.episodes import EpisodeTracker
 from activity.shares import Share, shares
-from storage.episodes import Episode
+from storage.episode import Episode
 
 S = 1_000_000
 

@@ -14,8 +14,8 @@ import pytest
 from pymongo.database import Database
 
 from services.home import Endpoints
-from storage.episode import remains
-from storage.episodes import Episode, EpisodeStore
+from storage.episode import Episode, remains
+from storage.episodes import EpisodeStore
 from storage.events import Document
 from storage.filters import EventFilter
 from storage.mongo import connect

@@ -9,8 +9,8 @@ import pytest
 from pymongo.database import Database
 
 from storage.alerts import Alert, AlertStore
-from storage.episode import remains
-from storage.episodes import Episode, EpisodeStore
+from storage.episode import Episode, remains
+from storage.episodes import EpisodeStore
 from storage.erase import Erased, erasable, erase
 from storage.events import Document, Event
 from storage.filters import EventFilter

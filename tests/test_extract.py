@@ -26,7 +26,8 @@ from conftest import REPOSITORY, Command, Services
 from ports import choose_port
 from services.home import Endpoints, Home
 from storage.alerts import Alert, AlertStore
-from storage.episodes import Episode, EpisodeStore
+from storage.episode import Episode
+from storage.episodes import EpisodeStore
 from storage.events import Document, Event, from_document, to_document
 from storage.filters import EventFilter
 from storage.mongo import EventStore

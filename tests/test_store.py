@@ -30,7 +30,8 @@ from services.home import Endpoints, Home
 from services.mongo import EmbeddedStore
 from services.process import Child
 from storage.alerts import Alert, AlertStore
-from storage.episodes import Episode, EpisodeStore
+from storage.episode import Episode
+from storage.episodes import EpisodeStore
 from storage.erase import erasable, erase
 from storage.events import Document, Event, from_document, to_document
 from storage.mongo import EventStore, Stored, connect

@@ -18,7 +18,7 @@ from activity.rules import Rule
 from activity.spans import joined
 from activity.watches import Watch, WindowWatch
 from storage.alerts import Alert
-from storage.episodes import Episode
+from storage.episode import Episode
 
 _US_PER_SECOND: Final = 1_000_000
 

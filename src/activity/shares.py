@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from activity.spans import Span, joined
-from storage.episodes import Episode
+from storage.episode import Episode
 
 
 @dataclass(frozen=True, slots=True)

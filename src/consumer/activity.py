@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Final, Protocol
 
@@ -113,7 +113,9 @@ class Activity:
             best: dict[str, float] = {}
             for detection in one.steady:
                 best[detection.label] = max(best.get(detection.label, 0.0), detection.confidence)
-            self._look(one.frame.stream, one.frame.time_us, best)
+            stream, time_us = one.frame.stream, one.frame.time_us
+            self._tracker.observe(stream, time_us, best)
+            self._raised += self._breaches.observe(stream, time_us, best)
 
     def save(self, everything: bool = False) -> bool:
         """Store what has changed: alerts at once, episodes when half a second has passed.
@@ -146,10 +148,6 @@ class Activity:
         """
         self.save(everything=True)
         self._forget()
-
-    def _look(self, stream: str, time_us: int, best: Mapping[str, float]) -> None:
-        self._tracker.observe(stream, time_us, best)
-        self._raised += self._breaches.observe(stream, time_us, best)
 
     def _store(self, alert: Alert) -> None:
         if alert.until_us is None:
