@@ -12,7 +12,7 @@ import logging
 import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Final, Literal
 
 import platformdirs
 from pydantic import AfterValidator, Field, PrivateAttr, SecretStr, ValidationError
@@ -25,6 +25,8 @@ from stream.names import DEFAULT_TOPIC, checked_stream_name, checked_topic_name
 
 PREFIX = "FRAMEWATCH_"
 LOOPBACK_HOSTS = ("127.0.0.1", "localhost", "::1")
+
+_US_PER_DAY: Final = 24 * 3600 * 1_000_000
 
 _log = logging.getLogger(__name__)
 
@@ -220,6 +222,11 @@ class Settings(BaseSettings):
         if len(deciding) > 1:
             raise SettingError(f"{' and '.join(map(self.named, deciding))}: got both, expected one of them")
         return deciding[0] if deciding else None
+
+    @property
+    def retention_us(self) -> int:
+        """The retention in microseconds."""
+        return round(self.retention_days * _US_PER_DAY)
 
     def is_loopback(self) -> bool:
         """Whether only this machine can reach the web server."""

@@ -48,9 +48,9 @@ def send(bootstrap: str, topic: str, frames: Sequence[Frame], partition: int = 0
 
         producer.produce(
             topic,
-            record.value,
-            record.key,
-            partition,
+            value=record.value,
+            key=record.key,
+            partition=partition,
             headers=list(record.headers),
             on_delivery=delivered,
         )
@@ -139,7 +139,7 @@ def test_another_record_in_its_place_is_not_taken_for_it(
     for other in (frame(3, "door", "r2"), frame(3, "window", "r1"), frame(2, "window", "r2")):
         assert "frame 3 of stream 'window'" in gone(reader, event(other, 0, only.offset))
     producer = make_producer(endpoints.kafka, {})
-    producer.produce(topic, b"no frame", b"door", 1)
+    producer.produce(topic, value=b"no frame", key=b"door", partition=1)
     producer.flush(10)
     assert "is no frame" in gone(reader, event(frame(0), 1, 0))
 

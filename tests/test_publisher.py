@@ -18,6 +18,7 @@ from producer.produce import Plan, produce
 from producer.publisher import Publisher, Summary
 from producer.source import Source, unnamed
 from stream.message import MAX_FRAME_BYTES, Frame, Record, from_record, to_record
+from stream.producer import LastingProducer
 from vision.types import Image
 
 Delivered = Callable[[KafkaError | None, Any], None]
@@ -91,8 +92,8 @@ class Client:
         return [from_record(sent.record) for sent in self.accepted]
 
     @property
-    def producer(self) -> Producer:
-        return cast(Producer, self)
+    def producer(self) -> LastingProducer:
+        return LastingProducer(lambda contact: cast(Producer, self))
 
     def _answer(self, error: KafkaError | None) -> None:
         sent = self.queue.popleft()

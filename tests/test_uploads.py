@@ -39,6 +39,7 @@ from settings import load_settings
 from storage.erase import erase
 from storage.events import Document
 from storage.uploads import Upload, UploadStore
+from stream.admin import LastingAdmin
 from stream.kafka import make_admin
 from test_browser import sample_frames
 from test_predict import FILE, form, png
@@ -363,7 +364,9 @@ class World(Desk):
     def __init__(self, root: Path, database: Database[Document], services: Services, topic: str) -> None:
         settings = load_settings(home=services.home.folder, topic=topic, group=topic, partitions=2)
         self.bounds = Bounds()
-        self.offsets = committed_offsets(make_admin(services.endpoints.kafka, {}), topic, topic)
+        self.offsets = committed_offsets(
+            LastingAdmin(partial(make_admin, services.endpoints.kafka, {})), topic, topic
+        )
 
         def send(*args: Any) -> Sent:
             return producer_process(settings, self.bounds)(*args)

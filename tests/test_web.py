@@ -17,12 +17,12 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 from urllib.parse import quote
 
 import pytest
-from confluent_kafka.admin import AdminClient
 from flask import Flask
 from pymongo.database import Database
 
@@ -42,7 +42,8 @@ from storage.erase import Erased
 from storage.events import Document, Event
 from storage.mongo import EventStore
 from storage.queries import EventQueries
-from stream.kafka import admin_config
+from stream.admin import LastingAdmin
+from stream.kafka import make_admin
 
 JPEG = b"\xff\xd8" + bytes(1000) + b"\xff\xd9"
 LARGE = b"\xff\xd8" + bytes(45_000) + b"\xff\xd9"
@@ -527,7 +528,7 @@ def test_health_is_503_exactly_when_a_part_is_down(endpoints: Endpoints) -> None
     with ExitStack() as stack:
         clients = []
         for broker, store in states:
-            admin = AdminClient({**admin_config(kafka[broker], {}), "log_level": 0})
+            admin = LastingAdmin(partial(make_admin, kafka[broker], {"log_level": "0"}))
             monitor = HealthMonitor(admin, lambda store=store: store == "up", dict, Stats(), lambda: 0)  # type: ignore[misc]
             stack.callback(monitor.close)
             clients.append(create_app(LiveHub(1), monitor.health).test_client())

@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 
 import numpy as np
 import pytest
@@ -31,6 +32,7 @@ from services.home import Endpoints
 from settings import Settings, load_settings
 from storage.events import Document, Event
 from storage.mongo import EventStore, Stored
+from stream.contact import Contact
 from stream.kafka import make_consumer, make_producer
 from stream.message import Frame, to_record
 from stream.names import rejected_topic
@@ -211,7 +213,7 @@ def test_a_client_that_fails_soon_again_ends_the_worker_with_the_likely_cause() 
     made: list[FailedClient] = []
     now_s = 0.0
 
-    def make() -> Consumer:
+    def make(contact: Contact) -> Consumer:  # noqa: ARG001
         made.append(FailedClient())
         return made[-1]  # type: ignore[return-value]  # a stand-in
 
@@ -274,7 +276,7 @@ def test_labels_shown_are_steadied_while_those_printed_and_stored_are_raw(
     lines: list[str] = []
     rejects = RejectedTopic(producer, rejected_topic(topic))
     worker = Worker(
-        lambda: make_consumer(endpoints.kafka, topic, None, {}),
+        partial(make_consumer, endpoints.kafka, topic, None, {}),
         topic,
         Lanes(Torn, 2),
         lambda on_done, on_failure: Writer(

@@ -6,6 +6,7 @@ import logging
 import threading
 from collections.abc import Callable
 from contextlib import ExitStack, closing
+from functools import partial
 from pathlib import Path
 
 import click
@@ -37,13 +38,13 @@ from storage.episodes import EpisodeStore
 from storage.events import Document
 from storage.mongo import EventStore, connect
 from storage.uploads import UploadStore
+from stream.admin import LastingAdmin
 from stream.kafka import ensure_topic, make_admin, make_consumer, make_producer, wait_for_broker
 from stream.names import rejected_topic
 
 _log = logging.getLogger(__name__)
 
 _FOREVER_S = 10 * 365 * 24 * 3600.0
-_US_PER_DAY = 24 * 3600 * 1_000_000
 
 
 @click.command()
@@ -103,7 +104,7 @@ def run_worker(
     rules = check_rules(settings, classifiers.labels)
     worker: Worker | None = None  # made once the broker answers; the health page is there before
     monitor = HealthMonitor(
-        make_admin(where.kafka, options),
+        LastingAdmin(partial(make_admin, where.kafka, options)),
         store.ping,
         lambda: worker.positions() if worker else {},
         stats,
@@ -131,7 +132,7 @@ def run_worker(
         ensure_topic(where.kafka, settings.topic, settings.partitions, settings.replication, options)
         rejects = RejectedTopic(make_producer(where.kafka, options), rejected_topic(settings.topic))
         worker = Worker(
-            lambda: make_consumer(where.kafka, settings.group, settings.instance, options),
+            partial(make_consumer, where.kafka, settings.group, settings.instance, options),
             settings.topic,
             Lanes(classifiers.make, settings.lanes),
             lambda on_done, on_failure: Writer(
@@ -141,7 +142,7 @@ def run_worker(
                 on_stored=stored,
                 on_done=on_done,
                 on_failure=on_failure,
-                retention_us=round(settings.retention_days * _US_PER_DAY),
+                retention_us=settings.retention_us,
                 results=results,
                 activity=activity,
                 prunes=[of(database).prune for of in (EpisodeStore, AlertStore, UploadStore)],

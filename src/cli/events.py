@@ -12,7 +12,7 @@ from pathlib import Path
 
 import click
 
-from cli.options import json_option, with_settings
+from cli.options import MOMENT, json_option, with_settings
 from cli.showing import file_name, json_line, shown, table_header, table_row
 from errors import BadPicture, FramewatchError, SettingError
 from services.home import endpoints
@@ -21,26 +21,10 @@ from storage.erase import Erased, erasable, erase
 from storage.events import Document
 from storage.mongo import connect
 from storage.queries import EventFilter, EventQueries
-from storage.times import parse_moment
 from vision.jpeg import decode_img
 
 _TABLE_ROWS = 20
 _NAMED = 5  # documents without a time, named at the end of a list
-
-
-class Moment(click.ParamType[int]):
-    """A time as microseconds since 1970 UTC: ISO 8601 (local time unless it names a zone) or an age such as 15m."""
-
-    name = "TIME"
-
-    def convert(self, value: str | int, param: click.Parameter | None, ctx: click.Context | None) -> int:
-        """The time."""
-        if isinstance(value, int):
-            return value
-        try:
-            return parse_moment(value)
-        except ValueError as error:
-            self.fail(str(error), param, ctx)
 
 
 class Words(click.ParamType[str]):
@@ -57,7 +41,7 @@ class Words(click.ParamType[str]):
         return value
 
 
-MOMENT, WORDS = Moment(), Words()
+WORDS = Words()
 _stream = click.option("--stream", type=WORDS, help="Only of this stream.")
 _label = click.option("--label", type=WORDS, help="Only with this label.")
 _since = click.option("--since", type=MOMENT, help="Captured at or after: ISO 8601, or an age such as 15m, 2h, 7d.")

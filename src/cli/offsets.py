@@ -7,14 +7,15 @@ from collections.abc import Callable, Sequence
 from typing import Final
 
 from confluent_kafka import ConsumerGroupTopicPartitions, KafkaException, TopicPartition
-from confluent_kafka.admin import AdminClient
+
+from stream.admin import LastingAdmin
 
 _log = logging.getLogger(__name__)
 
 _ASK_S: Final = 5.0
 
 
-def committed_offsets(admin: AdminClient, group: str, topic: str) -> Callable[[int], int | None]:
+def committed_offsets(admin: LastingAdmin, group: str, topic: str) -> Callable[[int], int | None]:
     """Asks for the offset that the group has committed for a partition.
 
     Args:
@@ -26,9 +27,12 @@ def committed_offsets(admin: AdminClient, group: str, topic: str) -> Callable[[i
     def committed(partition: int) -> int | None:
         asked = ConsumerGroupTopicPartitions(group, [TopicPartition(topic, partition)])
         try:
-            answer = admin.list_consumer_group_offsets([asked], request_timeout=_ASK_S)[group].result(_ASK_S + 1)
+            answer = admin.client.list_consumer_group_offsets([asked], request_timeout=_ASK_S)[group].result(
+                _ASK_S + 1
+            )
         except (KafkaException, TimeoutError) as error:
             _log.debug("offsets of group %s: %s", group, error)
+            admin.no_answer()
             return None
         found: Sequence[TopicPartition] = answer.topic_partitions or []
         return next((one.offset for one in found if one.error is None and one.offset >= 0), None)

@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 import click
 
 from settings import Settings, environment_name, load_settings
+from storage.times import parse_moment
 
 R = TypeVar("R")
 
@@ -49,6 +50,22 @@ def _metavar(annotation: Any) -> str:
     return "DIR" if "Path" in str(annotation) else "TEXT"
 
 
+class Moment(click.ParamType[int]):
+    """A time as microseconds since 1970 UTC: ISO 8601 (local time unless it names a zone) or an age such as 15m."""
+
+    name = "TIME"
+
+    def convert(self, value: str | int, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        """The time."""
+        if isinstance(value, int):
+            return value
+        try:
+            return parse_moment(value)
+        except ValueError as error:
+            self.fail(str(error), param, ctx)
+
+
+MOMENT = Moment()
 json_option = click.option("--json", "as_json", is_flag=True, help="Print the figures as JSON.")
 
 

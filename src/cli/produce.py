@@ -6,15 +6,15 @@ import json
 import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
+from functools import partial
 from threading import Event
 
 import click
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from cli.events import MOMENT
 from cli.offsets import committed_offsets
-from cli.options import json_option, print_json, with_settings
+from cli.options import MOMENT, json_option, print_json, with_settings
 from errors import FramewatchError, SettingError, SourceError
 from producer.ahead import Ahead
 from producer.pace import MAX, NATIVE
@@ -27,6 +27,7 @@ from producer.times import placed
 from services.home import endpoints
 from settings import Settings
 from stack import stop_on_signals
+from stream.admin import LastingAdmin
 from stream.kafka import ensure_topic, make_admin, make_producer, wait_for_broker
 from stream.names import new_run_id, stream_name_of
 
@@ -188,7 +189,8 @@ def _send(
     client = make_producer(kafka, settings.kafka_options)
     hold = _never
     if ahead is not None and not opened.live:
-        committed = committed_offsets(make_admin(kafka, settings.kafka_options), settings.group, plan.topic)
+        admin = LastingAdmin(partial(make_admin, kafka, settings.kafka_options))
+        committed = committed_offsets(admin, settings.group, plan.topic)
         hold = Ahead(ahead, committed).is_too_far
     with showing(opened, plan) as on_frame:
         return produce_source(opened, plan, client, stop.is_set, on_frame, stop.wait, hold)

@@ -8,7 +8,6 @@ from contextlib import ExitStack, closing, contextmanager
 from datetime import UTC, datetime
 from functools import partial
 from importlib.metadata import version
-from typing import Final
 from urllib.parse import urlsplit
 
 import requests
@@ -42,12 +41,11 @@ from storage.erase import erase
 from storage.events import Document
 from storage.queries import EventQueries
 from storage.uploads import UploadStore
+from stream.admin import LastingAdmin
 from stream.kafka import make_admin, make_frame_reader
 from vision.presets import ClassifierFactory
 
 _log = logging.getLogger(__name__)
-
-_US_PER_DAY: Final = 24 * 3600 * 1_000_000
 
 
 def check_rules(settings: Settings, labels: Sequence[str]) -> tuple[Rule, ...]:
@@ -139,7 +137,7 @@ def open_site(
             alerts=AlertStore(database),
             erase=partial(erase, database),
             read_frame=frames.read,
-            retention_us=round(settings.retention_days * _US_PER_DAY),
+            retention_us=settings.retention_us,
         )
         uploads = _uploads(settings, where, database)
         if uploads is not None:
@@ -169,7 +167,9 @@ def _uploads(settings: Settings, where: Endpoints, database: Database[Document])
     except SettingError as error:
         _log.warning("%s: nothing can be uploaded; name another folder by --home", error)
         return None
-    committed = committed_offsets(make_admin(where.kafka, settings.kafka_options), settings.group, settings.topic)
+    committed = committed_offsets(
+        LastingAdmin(partial(make_admin, where.kafka, settings.kafka_options)), settings.group, settings.topic
+    )
     limits = UploadLimits(
         image_bytes=round(settings.max_upload_mb * 1e6), video_bytes=round(settings.max_video_mb * 1e6)
     )

@@ -80,9 +80,13 @@ class FrameReader:
         """End the client; nothing is read any more."""
         with self._turn:
             self._closed = True
-            if self._reader is not None:
-                self._reader.close()
-                self._reader = None
+            self._drop_reader()
+
+    def _drop_reader(self) -> None:
+        """End the client; one that got no answer may never get one again, see ``stream.contact``."""
+        if self._reader is not None:
+            self._reader.close()
+            self._reader = None
 
     def _fetch(self, place: TopicPartition, deadline: float) -> Message:
         """The record at the place, or after it where that one alone is gone; for whoever has its turn."""
@@ -115,6 +119,7 @@ class FrameReader:
                 raise FrameGone(f"{_at(place)}: {_GONE[error.args[0].code()]}") from None
         finally:
             reader.unassign()  # else it would go on reading what comes after
+        self._drop_reader()
         raise BrokerUnavailable(f"{_at(place)} cannot be read from Kafka now: {last}")
 
 
@@ -134,7 +139,7 @@ def _check_there(reader: Consumer, place: TopicPartition) -> None:
 
 def _checked(message: Message, event: Event) -> Frame:
     """The frame of the record, if it is the event's."""
-    where = f"offset {event.offset} of partition {event.partition}"
+    where = _at(event)
     if message.offset() != event.offset:
         raise FrameGone(f"{where}: Kafka has deleted this record")
     try:
@@ -148,5 +153,5 @@ def _checked(message: Message, event: Event) -> Frame:
     return frame
 
 
-def _at(place: TopicPartition) -> str:
+def _at(place: TopicPartition | Event) -> str:
     return f"offset {place.offset} of partition {place.partition}"

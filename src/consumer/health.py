@@ -11,10 +11,10 @@ from dataclasses import asdict, dataclass
 from typing import Any, Final
 
 from confluent_kafka import KafkaError, KafkaException, TopicPartition
-from confluent_kafka.admin import AdminClient
 
 from consumer.offsets import Place
 from consumer.stats import Stats
+from stream.admin import LastingAdmin
 from stream.kafka import LATEST
 
 _log = logging.getLogger(__name__)
@@ -63,7 +63,7 @@ class HealthMonitor:
 
     def __init__(
         self,
-        admin: AdminClient,
+        admin: LastingAdmin,
         ping_store: Callable[[], bool],
         positions: Callable[[], dict[Place, int]],
         stats: Stats,
@@ -116,8 +116,11 @@ class HealthMonitor:
                 self._lags = None
                 if error.args[0].code() in _ANSWERS or error.args[0].code() > 0:
                     self._broker_seen_s = time.monotonic()
+                else:
+                    self._admin.no_answer()
             except TimeoutError as error:
                 _log.debug("no answer from Kafka: %s", error)
+                self._admin.no_answer()
             if self._ping_store():
                 self._store_seen_s = time.monotonic()
             self._stop.wait(_EVERY_S)
@@ -132,12 +135,12 @@ class HealthMonitor:
         positions = self._positions()
         if not (positions and self._leaders_known):
             # The client keeps the leaders it knew before a broker was away, and would be refused by them for ever.
-            self._admin.list_topics(timeout=_ANSWER_S)
+            self._admin.client.list_topics(timeout=_ANSWER_S)
         if not positions:
             return {}
         self._leaders_known = False
         asked = {TopicPartition(topic, partition): LATEST for topic, partition in positions}
-        futures = self._admin.list_offsets(asked, request_timeout=_ANSWER_S)
+        futures = self._admin.client.list_offsets(asked, request_timeout=_ANSWER_S)
         ends = {(tp.topic, tp.partition): future.result(_ANSWER_S + 1).offset for tp, future in futures.items()}
         if any(end < 0 for end in ends.values()):  # what the client gives when a broker does not answer
             raise TimeoutError("no offsets")

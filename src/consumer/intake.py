@@ -2,7 +2,8 @@
 
 A worker with a fixed instance name that was out of reach for longer than its session may be locked out: the group
 takes its own return for somebody else's. The client then calls itself failed and gives nothing more, although
-nothing is wrong. So it is replaced, and reading goes on after what was committed last.
+nothing is wrong. Or it has lost every broker's address, see ``stream.contact``. So it is replaced, and reading goes
+on after what was committed last.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from confluent_kafka import Consumer, KafkaError, Message, TopicPartition
 from consumer.examine import Received
 from consumer.offsets import Offsets
 from errors import BrokerUnavailable
+from stream.contact import Contact
 from stream.kafka import record_of
 
 _log = logging.getLogger(__name__)
@@ -35,7 +37,7 @@ class Intake:
 
     def __init__(
         self,
-        make_consumer: Callable[[], Consumer],
+        make_consumer: Callable[[Contact], Consumer],
         topic: str,
         from_beginning: bool,
         finish: Callable[[], None],
@@ -44,7 +46,7 @@ class Intake:
         """Make the consumer; it joins its group at the first ``next``.
 
         Args:
-            make_consumer: called now, and again when the client has failed for good.
+            make_consumer: called now, and again when the client is of no more use; it tells the given contact.
             topic: to read.
             from_beginning: read the topic from its start whatever the group has committed.
             finish: called before partitions are given back, to have all stored that was received.
@@ -55,10 +57,10 @@ class Intake:
         self._finish = finish
         self._clock = clock
         self.offsets = Offsets(from_beginning, finish)
-        self._consumer = self._make_consumer()
         self._subscribed = False
         self._replaced_s = -math.inf
         self._topic_missing = False  # said once, not at each look
+        self._begin()
 
     def next(self, has_room: Callable[[float], bool], ended: Callable[[], bool]) -> Received | None:
         """The next record, or None when none came for a moment, or no room became free before the end.
@@ -78,6 +80,8 @@ class Intake:
             return None
         message = self._consumer.poll(_POLL_S)
         if message is None:
+            if self._contact.lost:
+                self._replace_client("it knows no broker any more")
             return None
         if (error := message.error()) is not None:
             self._check(error)
@@ -115,7 +119,12 @@ class Intake:
 
     def _check(self, error: KafkaError) -> None:
         if error.fatal() or error.code() == KafkaError._FATAL:
-            self._replace_client(error)
+            if self._clock() - self._replaced_s < _LASTS_S:
+                raise BrokerUnavailable(
+                    f"the Kafka client failed for good: {error.str()}; "
+                    "does another worker of the group have the same --instance name?"
+                )
+            self._replace_client(error.str())
         elif error.code() == KafkaError.UNKNOWN_TOPIC_OR_PART:
             if not self._topic_missing:
                 _log.info("topic %s is not there (yet): waiting for it", self._topic)
@@ -123,18 +132,17 @@ class Intake:
         elif error.code() != KafkaError._PARTITION_EOF:
             _log.warning("Kafka: %s", error.str())
 
-    def _replace_client(self, error: KafkaError) -> None:
-        if self._clock() - self._replaced_s < _LASTS_S:
-            raise BrokerUnavailable(
-                f"the Kafka client failed for good: {error.str()}; "
-                "does another worker of the group have the same --instance name?"
-            )
-        _log.warning("the Kafka client failed and is replaced; some frames come again: %s", error.str())
+    def _replace_client(self, reason: str) -> None:
+        _log.warning("the Kafka client failed and is replaced; some frames come again: %s", reason)
         self._finish()
         self.leave()
-        self._consumer = self._make_consumer()
-        self._subscribed = False
+        self._begin()
         self._replaced_s = self._clock()
+
+    def _begin(self) -> None:
+        self._contact = Contact()
+        self._consumer = self._make_consumer(self._contact)
+        self._subscribed = False
 
 
 def _received(message: Message) -> Received:

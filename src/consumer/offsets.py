@@ -87,11 +87,15 @@ class Offsets:
         _log.info("has partitions %s", [p.partition for p in partitions])
 
     def _revoked(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
+        if consumer is not self._consumer:  # one that was replaced, and takes long to end
+            return
         self._finish()
         self.allow_commit()
         self._lost(consumer, partitions)
 
-    def _lost(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:  # noqa: ARG002
+    def _lost(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
+        if consumer is not self._consumer:
+            return
         with self._lock:
             for partition in partitions:
                 self._positions.pop((partition.topic, partition.partition), None)

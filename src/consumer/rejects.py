@@ -6,10 +6,11 @@ import logging
 from collections.abc import Sequence
 from typing import Final
 
-from confluent_kafka import KafkaError, Message, Producer
+from confluent_kafka import KafkaError, Message
 
 from consumer.examine import Rejected
 from errors import BrokerUnavailable
+from stream.producer import LastingProducer
 
 _log = logging.getLogger(__name__)
 
@@ -21,7 +22,7 @@ _ANSWER_S: Final = 30.0
 class RejectedTopic:
     """Sends rejected records to their topic, each with why and where it came from."""
 
-    def __init__(self, producer: Producer, topic: str) -> None:
+    def __init__(self, producer: LastingProducer, topic: str) -> None:
         self._producer = producer
         self._topic = topic
 

@@ -28,6 +28,7 @@ from consumer.offsets import Place
 from consumer.room import Room
 from consumer.stats import Stats
 from consumer.writer import Writer
+from stream.contact import Contact
 from stream.names import is_upload
 from vision.annotate import annotated_jpeg
 from vision.steady import Steadiers, unsteadied
@@ -46,7 +47,7 @@ class Worker:
 
     def __init__(
         self,
-        make_consumer: Callable[[], Consumer],
+        make_consumer: Callable[[Contact], Consumer],
         topic: str,
         lanes: Lanes,
         make_writer: Callable[[OnDone, OnFailure], Writer],
@@ -58,7 +59,8 @@ class Worker:
         """Make the worker; ``run`` starts it.
 
         Args:
-            make_consumer: makes the Kafka client, which the worker closes; called again when it failed for good.
+            make_consumer: makes the Kafka client, which tells the contact and which the worker closes; called again
+                when it is of no more use.
             topic: to read.
             lanes: classify; closed by the worker.
             make_writer: makes the writer, given what it is to call after each batch and at its failure.

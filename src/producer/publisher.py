@@ -8,10 +8,11 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from typing import Any, Final
 
-from confluent_kafka import KafkaError, KafkaException, Message, Producer
+from confluent_kafka import KafkaError, KafkaException, Message
 
 from errors import BrokerUnavailable
 from stream.message import MAX_FRAME_BYTES, Frame, to_record
+from stream.producer import LastingProducer
 
 _log = logging.getLogger(__name__)
 
@@ -87,7 +88,7 @@ class Publisher:
     """
 
     def __init__(
-        self, producer: Producer, topic: str, summary: Summary, stopped: Callable[[], bool] = lambda: False
+        self, producer: LastingProducer, topic: str, summary: Summary, stopped: Callable[[], bool] = lambda: False
     ) -> None:
         self._producer = producer
         self._topic = topic
@@ -112,11 +113,11 @@ class Publisher:
             try:
                 self._hand_over(frame)
             except BufferError:
-                self._poll(0.1 if wait else 0)
+                self.wait(0.1 if wait else 0)
                 if not wait or self._stopped():
                     return False
             else:
-                self._poll(0)
+                self.wait(0)
                 return True
 
     def wait(self, timeout_s: float) -> None:
@@ -125,7 +126,8 @@ class Publisher:
         Raises:
             BrokerUnavailable: the client failed for good.
         """
-        self._poll(timeout_s)
+        self._producer.poll(timeout_s)
+        self._check()
 
     def finish(self, patience_s: float = _PATIENCE_S, hurry_s: float = _HURRY_S) -> None:
         """Wait until the broker has answered for every frame; those left when the time is over count as failed.
@@ -164,10 +166,6 @@ class Publisher:
             if reason.code() != KafkaError.MSG_SIZE_TOO_LARGE:
                 raise BrokerUnavailable(f"Kafka refused a frame: {reason.str()}") from None
             self._failed("the client is set to smaller records (message.max.bytes)", frame.label)
-
-    def _poll(self, timeout_s: float) -> None:
-        self._producer.poll(timeout_s)
-        self._check()
 
     def _answered(self, error: KafkaError | None, message: Message) -> None:
         if error is None:

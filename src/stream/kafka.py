@@ -15,7 +15,9 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Produ
 from confluent_kafka.admin import AdminClient, NewTopic, OffsetSpec
 
 from errors import BrokerUnavailable, SettingError
+from stream.contact import Contact
 from stream.message import MAX_RECORD_BYTES, Record
+from stream.producer import LastingProducer
 
 _log = logging.getLogger(__name__)
 
@@ -128,10 +130,10 @@ def _common(bootstrap: str, on_error: ErrorCallback) -> dict[str, Any]:
     }
 
 
-def broker_answers(bootstrap: str, timeout_s: float = 1.0) -> bool:
+def broker_answers(bootstrap: str, timeout_s: float = 1.0, options: Options | None = None) -> bool:
     """Whether a broker answers a metadata request within the time."""
     try:
-        make_admin(bootstrap, {}).list_topics(timeout=timeout_s)
+        make_admin(bootstrap, options or {}).list_topics(timeout=timeout_s)
     except KafkaException:
         return False
     return True
@@ -146,23 +148,18 @@ def wait_for_broker(
         BrokerUnavailable: none did within the time, or ``stopped`` became true.
     """
     deadline = time.monotonic() + timeout_s
-    admin = make_admin(bootstrap, options)
     told = False
-    while True:
-        try:
-            admin.list_topics(timeout=min(1.0, timeout_s))
-            return
-        except KafkaException:
-            if stopped():
-                raise BrokerUnavailable(f"stopped while waiting for Kafka at {bootstrap}") from None
-            if time.monotonic() >= deadline:
-                raise BrokerUnavailable(
-                    f"no Kafka answers at {bootstrap} after {timeout_s:g} s: start one with 'framewatch services' "
-                    "or 'framewatch up', or name another by KAFKA_BOOTSTRAP_SERVERS"
-                ) from None
-            if not told:
-                _log.warning("waiting for Kafka at %s", bootstrap)
-                told = True
+    while not broker_answers(bootstrap, min(1.0, timeout_s), options):
+        if stopped():
+            raise BrokerUnavailable(f"stopped while waiting for Kafka at {bootstrap}")
+        if time.monotonic() >= deadline:
+            raise BrokerUnavailable(
+                f"no Kafka answers at {bootstrap} after {timeout_s:g} s: start one with 'framewatch services' "
+                "or 'framewatch up', or name another by KAFKA_BOOTSTRAP_SERVERS"
+            )
+        if not told:
+            _log.warning("waiting for Kafka at %s", bootstrap)
+            told = True
 
 
 def ensure_topic(bootstrap: str, topic: str, partitions: int, replication: int, options: Options) -> None:
@@ -212,14 +209,20 @@ def _without_leader(admin: AdminClient, topic: str, timeout_s: float) -> list[in
         time.sleep(0.05)
 
 
-def make_producer(bootstrap: str, options: Options) -> Producer:
+def make_producer(bootstrap: str, options: Options) -> LastingProducer:
     """A producer of frames."""
-    return Producer(producer_config(bootstrap, options, _ErrorLog()))
+    errors = _ErrorLog()
+    return LastingProducer(
+        lambda contact: Producer({**producer_config(bootstrap, options, errors), **contact.options()})
+    )
 
 
-def make_consumer(bootstrap: str, group: str, instance: str | None, options: Options) -> Consumer:
-    """A consumer of the group; subscribe it to a topic."""
-    return Consumer(consumer_config(bootstrap, group, instance, options, _ErrorLog()))
+def make_consumer(
+    bootstrap: str, group: str, instance: str | None, options: Options, contact: Contact | None = None
+) -> Consumer:
+    """A consumer of the group; subscribe it to a topic. It tells the contact, if any, of its brokers."""
+    config = consumer_config(bootstrap, group, instance, options, _ErrorLog())
+    return Consumer({**config, **(contact.options() if contact else {})})
 
 
 def make_frame_reader(bootstrap: str, options: Options) -> Consumer:
