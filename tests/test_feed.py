@@ -29,7 +29,7 @@ from storage.alerts import Alert
 from storage.events import Event
 
 T0 = 1_795_000_000_000_000
-HEALTHY = Health("healthy", "up", "up", 0, 30.0, 20.0, 40.0, 0, {})
+HEALTHY = Health("healthy", "up", "up", 2, 0, 30.0, 20.0, 40.0, 0, {})
 
 
 class Clock:

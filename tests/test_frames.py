@@ -20,7 +20,7 @@ from errors import BrokerUnavailable
 from ports import choose_port
 from services.home import Endpoints
 from storage.events import Event
-from stream.kafka import admin_config, ensure_topic, make_frame_reader, make_producer
+from stream.kafka import ensure_topic, make_admin, make_frame_reader, make_producer
 from stream.message import MAX_FRAME_BYTES, Frame, to_record
 
 T0 = 1_795_000_000_000_000
@@ -67,7 +67,7 @@ def reader(endpoints: Endpoints, topic: str) -> Iterator[FrameReader]:
 
 @pytest.fixture
 def admin(endpoints: Endpoints) -> AdminClient:
-    return AdminClient(admin_config(endpoints.kafka, {}))
+    return make_admin(endpoints.kafka, {})
 
 
 def test_frames_of_any_partition_come_back_byte_for_byte_and_soon(

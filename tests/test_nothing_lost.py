@@ -97,7 +97,8 @@ class Bench:
         deadline = time.monotonic() + timeout_s
         while (stored := self.ids()) != ids:
             if time.monotonic() > deadline:
-                raise AssertionError(f"{len(ids - stored)} missing, {len(stored - ids)} too many of {len(ids)}")
+                missing = f"{len(ids - stored)} missing, {len(stored - ids)} too many of {len(ids)}"
+                raise AssertionError("\n".join((missing, str(health(self.port)), *self.end())))
             time.sleep(0.2)
 
     def wait_until_stored(self, n: int, timeout_s: float = 60) -> None:
@@ -106,11 +107,14 @@ class Bench:
             assert time.monotonic() < deadline, f"not {n} events within {timeout_s} s"
             time.sleep(0.05)
 
-    def close(self) -> None:
+    def end(self) -> list[str]:
+        """Kill what still runs; what each has said."""
         for process in self.processes:
-            if process.poll() is None:
-                process.kill()
-            process.communicate()
+            process.kill()
+        return [process.communicate()[1] for process in self.processes]
+
+    def close(self) -> None:
+        self.end()
         self.client.close()
 
     def _start(self, *arguments: object) -> subprocess.Popen[str]:
@@ -231,7 +235,7 @@ def test_thirty_seconds_away_stall_and_resume(bench: Bench, undisturbed: set[str
     bench.wait_for_ids(undisturbed)
     assert bench.counted() == len(undisturbed)
     until = time.monotonic() + 40
-    while (now := health(bench.port))[0] != 200 or now[1]["lag"] != 0:
+    while (now := health(bench.port))[0] != 200 or now[1]["lag"] != 0 or now[1]["partitions"] != 2:
         assert time.monotonic() < until, now
         time.sleep(0.5)
 

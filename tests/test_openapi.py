@@ -478,7 +478,7 @@ def test_the_figures_are_those_of_the_worker() -> None:
     hub.publish("door", 1, time.time_ns() // 1000 - 2_000_000, ("face",), lambda: b"")
 
     def health() -> Health:
-        return Health("unhealthy", "up", "down", 12, 30, 1, 1, hub.viewers, stats.counts())
+        return Health("unhealthy", "up", "down", 3, 12, 30, 1, 1, hub.viewers, stats.counts())
 
     app = create_app(hub, health, stats=stats)
     with hub.viewer():
@@ -490,6 +490,7 @@ def test_the_figures_are_those_of_the_worker() -> None:
         "framewatch_frames_done_total": 6,
         "framewatch_events_stored_total": 40,
         "framewatch_events_duplicate_total": 3,
+        "framewatch_partitions": 3,
         "framewatch_lag_frames": 12,
         "framewatch_viewers": 1,
         "framewatch_up,part=broker": 1,
@@ -512,7 +513,7 @@ def test_the_figures_are_those_of_the_worker() -> None:
 
 
 def test_a_lag_that_nobody_knows_is_left_out() -> None:
-    unknown = Health("unhealthy", "down", "up", None, 0, 0, 0, 0, {})
+    unknown = Health("unhealthy", "down", "up", 0, None, 0, 0, 0, 0, {})
     found = figures(create_app(LiveHub(1), lambda: unknown))
     assert "framewatch_lag_frames" not in found
     assert found["framewatch_up,part=broker"] == 0

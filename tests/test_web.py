@@ -47,7 +47,7 @@ from stream.kafka import make_admin
 
 JPEG = b"\xff\xd8" + bytes(1000) + b"\xff\xd9"
 LARGE = b"\xff\xd8" + bytes(45_000) + b"\xff\xd9"
-HEALTHY = Health("healthy", "up", "up", 0, 30.0, 20.0, 40.0, 0, {"received": 1})
+HEALTHY = Health("healthy", "up", "up", 2, 0, 30.0, 20.0, 40.0, 0, {"received": 1})
 STATIC = sorted(path.name for path in (Path(app.__file__).parent / "static").iterdir() if path.is_file())[0]
 
 

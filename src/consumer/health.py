@@ -34,7 +34,8 @@ class Health:
         status: ``healthy``, or ``unhealthy`` when a part is down.
         broker: ``up`` or ``down``.
         store: ``up`` or ``down``.
-        lag: frames on the topic that are not shown yet, or None while the broker cannot be asked.
+        partitions: of the topic that the group has given to this worker.
+        lag: frames in these partitions that are not shown yet, or None while the broker cannot be asked.
         frames_per_second: classified, over the last five seconds.
         detect_ms: median time of the classifier for a frame.
         latency_ms: median time from capture to shown.
@@ -46,6 +47,7 @@ class Health:
     status: str
     broker: str
     store: str
+    partitions: int
     lag: int | None
     frames_per_second: float
     detect_ms: float
@@ -91,6 +93,7 @@ class HealthMonitor:
             status="healthy" if broker and store else "unhealthy",
             broker="up" if broker else "down",
             store="up" if store else "down",
+            partitions=len(self._positions()),
             lag=sum(lags.values()) if broker and (lags := self._lags) is not None else None,
             frames_per_second=round(self._stats.frames_per_second(), 1),
             **self._stats.medians_ms(),

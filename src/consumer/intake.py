@@ -92,8 +92,7 @@ class Intake:
     def leave(self) -> None:
         """Commit and leave the group. The client may wait for a broker that is away: longer than we can."""
         self.offsets.allow_commit()
-        closing = threading.Thread(target=self._consumer.close, name="leave", daemon=True)
-        closing.start()
+        closing = self._closing()
         closing.join(_LEAVE_S)
         if closing.is_alive():
             _log.warning("no answer from Kafka: the last offsets may not be committed, their frames come again")
@@ -135,9 +134,18 @@ class Intake:
     def _replace_client(self, reason: str) -> None:
         _log.warning("the Kafka client failed and is replaced; some frames come again: %s", reason)
         self._finish()
-        self.leave()
+        if self._contact.lost:  # nobody would answer
+            self.offsets.let_go()
+            self._closing()
+        else:
+            self.leave()
         self._begin()
         self._replaced_s = self._clock()
+
+    def _closing(self) -> threading.Thread:
+        closing = threading.Thread(target=self._consumer.close, name="leave", daemon=True)
+        closing.start()
+        return closing
 
     def _begin(self) -> None:
         self._contact = Contact()

@@ -43,6 +43,10 @@ class Offsets:
             self._positions, self._done = {}, {}
         consumer.subscribe([topic], on_assign=self._assigned, on_revoke=self._revoked, on_lost=self._lost)
 
+    def let_go(self) -> None:
+        """Heed the consumer no more: it ends by itself."""
+        self._consumer = None
+
     def shown(self, place: Place, offset: int) -> None:
         """The record at the offset has been shown."""
         with self._lock:
@@ -87,7 +91,7 @@ class Offsets:
         _log.info("has partitions %s", [p.partition for p in partitions])
 
     def _revoked(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
-        if consumer is not self._consumer:  # one that was replaced, and takes long to end
+        if consumer is not self._consumer:  # one that was let go
             return
         self._finish()
         self.allow_commit()

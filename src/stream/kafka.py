@@ -1,4 +1,4 @@
-"""Kafka clients and topics: settings that were measured to fit frames, and the few admin calls needed.
+"""Kafka clients and topics: how they are made, and the few admin calls needed.
 
 Clients are made by whoever starts a program and handed to the parts that use them.
 """
@@ -6,137 +6,68 @@ Clients are made by whoever starts a program and handed to the parts that use th
 from __future__ import annotations
 
 import logging
-import secrets
 import time
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Final
+from collections.abc import Callable, Sequence
+from typing import Final
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient, NewTopic, OffsetSpec
 
 from errors import BrokerUnavailable, SettingError
+from stream.config import Options, admin_config, consumer_config, frame_reader_config, producer_config
 from stream.contact import Contact
 from stream.message import MAX_RECORD_BYTES, Record
 from stream.producer import LastingProducer
 
 _log = logging.getLogger(__name__)
 
-Options = Mapping[str, str]
-ErrorCallback = Callable[[KafkaError], None]
-
 LATEST: Final[OffsetSpec] = OffsetSpec.latest()  # type: ignore[no-untyped-call]  # the client's own gap
 
 _SAY_AGAIN_S: Final = 60.0
 _LEADERS_S: Final = 15.0
 _LEADER_S: Final = 3.0
+_LOOK_S: Final = 0.05
 
 
-def producer_config(bootstrap: str, options: Options, on_error: ErrorCallback) -> dict[str, Any]:
-    """Client settings of the producer of frames.
+def make_producer(bootstrap: str, options: Options) -> LastingProducer:
+    """A producer of frames."""
+    errors = _ErrorLog()
+    return LastingProducer(
+        lambda contact: Producer({**producer_config(bootstrap, options, errors), **contact.options()})
+    )
 
-    Idempotent, so that a retry neither doubles nor reorders; two frames of 50 kB need no batching beyond what
-    waits anyway, and JPEG does not compress. A frame is given up on only after five minutes without a broker.
+
+def make_consumer(
+    bootstrap: str, group: str, instance: str | None, options: Options, contact: Contact | None = None
+) -> Consumer:
+    """A consumer of the group; subscribe it to a topic. It tells the contact, if any, of its brokers."""
+    config = consumer_config(bootstrap, group, instance, options, _ErrorLog())
+    return Consumer({**config, "on_commit": _CommitLog(), **(contact.options() if contact else {})})
+
+
+def make_frame_reader(bootstrap: str, options: Options) -> Consumer:
+    """A consumer outside any group, to be assigned single places of a topic."""
+    return Consumer(frame_reader_config(bootstrap, options, _ErrorLog()))
+
+
+def make_admin(bootstrap: str, options: Options) -> AdminClient:
+    """A client for admin calls.
+
+    Raises:
+        SettingError: one of the options is none of librdkafka's, or has a value it does not take.
     """
-    return {
-        **_common(bootstrap, on_error),
-        "enable.idempotence": True,
-        "linger.ms": 2,
-        "compression.type": "none",
-        "message.max.bytes": MAX_RECORD_BYTES,
-        "queue.buffering.max.kbytes": 48 * 1024,
-        "queue.buffering.max.messages": 10_000,
-        "delivery.timeout.ms": 300_000,
-        "partitioner": "murmur2_random",  # the same stream to the same partition as Java clients choose
-        **options,
-    }
-
-
-def consumer_config(
-    bootstrap: str, group: str, instance: str | None, options: Options, on_error: ErrorCallback
-) -> dict[str, Any]:
-    """Client settings of a worker.
-
-    Only offsets that the worker has marked as done, after the store's answer, are committed: by the client itself,
-    five times a second, at a rebalance and at the end. The fetch queue is small and asked again after 20 ms,
-    else seconds of stale video pile up in it. With a fixed instance name a restarted worker has its streams
-    back at once instead of after the session timeout.
-    """
-    config = {
-        **_common(bootstrap, on_error),
-        "group.id": group,
-        "enable.auto.offset.store": False,
-        "enable.auto.commit": True,
-        "auto.commit.interval.ms": 200,
-        "on_commit": _CommitLog(),
-        "auto.offset.reset": "earliest",
-        "session.timeout.ms": 10_000,
-        "heartbeat.interval.ms": 1_000,
-        "max.poll.interval.ms": 300_000,
-        "fetch.wait.max.ms": 100,
-        "fetch.queue.backoff.ms": 20,
-        "queued.max.messages.kbytes": 8 * 1024,
-        "max.partition.fetch.bytes": 2 * 1024 * 1024,
-        "fetch.max.bytes": MAX_RECORD_BYTES,
-        "receive.message.max.bytes": MAX_RECORD_BYTES + 1024 * 1024,
-        "topic.metadata.refresh.interval.ms": 2_000,
-        "allow.auto.create.topics": False,
-        "partition.assignment.strategy": "range",
-        **options,
-    }
-    return config | ({"group.instance.id": instance} if instance else {})
-
-
-def frame_reader_config(bootstrap: str, options: Options, on_error: ErrorCallback) -> dict[str, Any]:
-    """Client settings of whoever reads single records by their offsets.
-
-    It is told its place, joins no group and commits nothing, so its group needs a name but stands for nothing. Few
-    bytes are asked for at a time: a broker gives the whole of a first record all the same. An offset that is not
-    there is an error and not another offset.
-    """
-    return {
-        **_common(bootstrap, on_error),
-        "group.id": f"framewatch-frames-{secrets.token_hex(8)}",
-        **options,
-        "enable.auto.commit": False,
-        "enable.auto.offset.store": False,
-        "auto.offset.reset": "error",
-        "enable.partition.eof": True,
-        "allow.auto.create.topics": False,
-        "max.partition.fetch.bytes": 64 * 1024,
-        "fetch.max.bytes": MAX_RECORD_BYTES,
-        "receive.message.max.bytes": MAX_RECORD_BYTES + 1024 * 1024,
-        "queued.min.messages": 1,
-        "queued.max.messages.kbytes": 64,
-        "fetch.queue.backoff.ms": 1,
-        "fetch.wait.max.ms": 10,
-        "topic.metadata.refresh.interval.ms": 10_000,
-    }
-
-
-def admin_config(bootstrap: str, options: Options) -> dict[str, Any]:
-    """Client settings for admin calls."""
-    return {**_common(bootstrap, lambda error: None), **options}
-
-
-def _common(bootstrap: str, on_error: ErrorCallback) -> dict[str, Any]:
-    return {
-        "bootstrap.servers": bootstrap,
-        "client.id": "framewatch",
-        "error_cb": on_error,
-        "log_level": 2,  # librdkafka writes to stderr; what matters comes through error_cb
-        "socket.keepalive.enable": True,
-        "reconnect.backoff.ms": 100,
-        "reconnect.backoff.max.ms": 1_000,
-    }
+    try:
+        return AdminClient(admin_config(bootstrap, options))
+    except KafkaException as error:
+        raise SettingError(f"FRAMEWATCH_KAFKA_OPTIONS: {error.args[0].str()}") from None
 
 
 def broker_answers(bootstrap: str, timeout_s: float = 1.0, options: Options | None = None) -> bool:
-    """Whether a broker answers a metadata request within the time."""
+    """Whether a broker answers within the time, and the cluster has let one in."""
     try:
-        make_admin(bootstrap, options or {}).list_topics(timeout=timeout_s)
+        return bool(make_admin(bootstrap, options or {}).list_topics(timeout=timeout_s).brokers)
     except KafkaException:
         return False
-    return True
 
 
 def wait_for_broker(
@@ -150,6 +81,7 @@ def wait_for_broker(
     deadline = time.monotonic() + timeout_s
     told = False
     while not broker_answers(bootstrap, min(1.0, timeout_s), options):
+        time.sleep(_LOOK_S)  # a broker that is not let in yet answers at once
         if stopped():
             raise BrokerUnavailable(f"stopped while waiting for Kafka at {bootstrap}")
         if time.monotonic() >= deadline:
@@ -206,28 +138,7 @@ def _without_leader(admin: AdminClient, topic: str, timeout_s: float) -> list[in
             _log.debug("topic %s: %s", topic, error)
         if not silent or time.monotonic() >= deadline:
             return silent
-        time.sleep(0.05)
-
-
-def make_producer(bootstrap: str, options: Options) -> LastingProducer:
-    """A producer of frames."""
-    errors = _ErrorLog()
-    return LastingProducer(
-        lambda contact: Producer({**producer_config(bootstrap, options, errors), **contact.options()})
-    )
-
-
-def make_consumer(
-    bootstrap: str, group: str, instance: str | None, options: Options, contact: Contact | None = None
-) -> Consumer:
-    """A consumer of the group; subscribe it to a topic. It tells the contact, if any, of its brokers."""
-    config = consumer_config(bootstrap, group, instance, options, _ErrorLog())
-    return Consumer({**config, **(contact.options() if contact else {})})
-
-
-def make_frame_reader(bootstrap: str, options: Options) -> Consumer:
-    """A consumer outside any group, to be assigned single places of a topic."""
-    return Consumer(frame_reader_config(bootstrap, options, _ErrorLog()))
+        time.sleep(_LOOK_S)
 
 
 def record_of(message: Message) -> Record:
@@ -276,15 +187,3 @@ class _CommitLog:
         elif error is None and self._failing:
             _log.info("offsets are committed again: %s", [p.partition for p in partitions])
         self._failing = error is not None
-
-
-def make_admin(bootstrap: str, options: Options) -> AdminClient:
-    """A client for admin calls.
-
-    Raises:
-        SettingError: one of the options is none of librdkafka's, or has a value it does not take.
-    """
-    try:
-        return AdminClient(admin_config(bootstrap, options))
-    except KafkaException as error:
-        raise SettingError(f"FRAMEWATCH_KAFKA_OPTIONS: {error.args[0].str()}") from None

@@ -43,8 +43,13 @@ class _Figures(Collector):
         health = self._health()
         for counter, (name, text) in _COUNTERS.items():
             yield CounterMetricFamily(f"framewatch_{name}", text, health.counts.get(counter, 0))
+        yield GaugeMetricFamily(
+            "framewatch_partitions", "Partitions that the group has given to this worker", health.partitions
+        )
         if health.lag is not None:
-            yield GaugeMetricFamily("framewatch_lag_frames", "Frames on the topic that are not shown yet", health.lag)
+            yield GaugeMetricFamily(
+                "framewatch_lag_frames", "Frames in these partitions that are not shown yet", health.lag
+            )
         yield GaugeMetricFamily("framewatch_viewers", "Live viewers", self._hub.viewers)
         up = GaugeMetricFamily("framewatch_up", "Whether a part answers", labels=["part"])
         for part, state in {"broker": health.broker, "store": health.store}.items():

@@ -49,8 +49,9 @@ class HealthOut(BaseModel):
     status: Literal["healthy", "unhealthy"]
     broker: Part
     store: Part
+    partitions: int = Field(description="of the topic that the group has given to this worker")
     lag: int | None = Field(
-        description="frames on the topic that are not shown yet; null while Kafka does not answer"
+        description="frames in these partitions that are not shown yet; null while Kafka does not answer"
     )
     frames_per_second: float = Field(description="classified, over the last five seconds")
     detect_ms: float = Field(description="median time of the classifier for a frame")
