@@ -90,10 +90,11 @@ class LastingProducer:
             self._moving = False
 
     def _answered(self, on_delivery: OnDelivery, error: KafkaError | None, message: Message) -> None:
-        topic = message.topic()
-        if not (self._moving and error is not None and error.code() in _PURGED and topic is not None):
+        if not (self._moving and error is not None and error.code() in _PURGED):
             on_delivery(error, message)
             return
+        topic = message.topic()
+        assert topic is not None  # it was given one
         record = {"key": message.key(), "value": message.value(), "headers": message.headers()}
         try:
             self.produce(topic, on_delivery, timestamp=message.timestamp()[1], **record)
