@@ -41,19 +41,22 @@ class LastingProducer:
         """Records without an answer yet."""
         return len(self._client)
 
-    def produce(self, topic: str, on_delivery: OnDelivery = lambda error, message: None, **record: Any) -> None:
+    def produce(
+        self, topic: str, value: bytes | None, on_delivery: OnDelivery = lambda error, message: None, **about: Any
+    ) -> None:
         """Queue a record.
 
         Args:
             topic: to send it to.
+            value: of the record.
             on_delivery: called with the broker's word on it, or why there is none.
-            record: key, value, headers and timestamp.
+            about: its key, headers and timestamp.
 
         Raises:
             BufferError: there is no room: poll, and try again.
             KafkaException: the record cannot be sent.
         """
-        self._client.produce(topic, on_delivery=partial(self._answered, on_delivery), **record)
+        self._client.produce(topic, value, on_delivery=partial(self._answered, topic, about, on_delivery), **about)
 
     def poll(self, timeout_s: float) -> None:
         """Take the broker's answers, and wait so long for one."""
@@ -89,14 +92,14 @@ class LastingProducer:
         finally:
             self._moving = False
 
-    def _answered(self, on_delivery: OnDelivery, error: KafkaError | None, message: Message) -> None:
+    def _answered(
+        self, topic: str, about: dict[str, Any], on_delivery: OnDelivery, error: KafkaError | None, message: Message
+    ) -> None:
         if not (self._moving and error is not None and error.code() in _PURGED):
             on_delivery(error, message)
             return
-        topic = message.topic()
-        assert topic is not None  # it was given one
-        record = {"key": message.key(), "value": message.value(), "headers": message.headers()}
         try:
-            self.produce(topic, on_delivery, timestamp=message.timestamp()[1], **record)
+            # The message has its value still, which is large, but not all of the rest.
+            self.produce(topic, message.value(), on_delivery, **about)
         except (BufferError, KafkaException):
             on_delivery(error, message)
