@@ -58,7 +58,7 @@ class Intake:
         self._clock = clock
         self.offsets = Offsets(from_beginning, finish)
         self._subscribed = False
-        self._replaced_s = -math.inf
+        self._failed_s = -math.inf
         self._topic_missing = False  # said once, not at each look
         self._begin()
 
@@ -118,12 +118,13 @@ class Intake:
 
     def _check(self, error: KafkaError) -> None:
         if error.fatal() or error.code() == KafkaError._FATAL:
-            if self._clock() - self._replaced_s < _LASTS_S:
+            if self._clock() - self._failed_s < _LASTS_S:
                 raise BrokerUnavailable(
                     f"the Kafka client failed for good: {error.str()}; "
                     "does another worker of the group have the same --instance name?"
                 )
             self._replace_client(error.str())
+            self._failed_s = self._clock()
         elif error.code() == KafkaError.UNKNOWN_TOPIC_OR_PART:
             if not self._topic_missing:
                 _log.info("topic %s is not there (yet): waiting for it", self._topic)
@@ -140,7 +141,6 @@ class Intake:
         else:
             self.leave()
         self._begin()
-        self._replaced_s = self._clock()
 
     def _closing(self) -> threading.Thread:
         closing = threading.Thread(target=self._consumer.close, name="leave", daemon=True)
