@@ -25,11 +25,10 @@ def committed_offsets(admin: LastingAdmin, group: str, topic: str) -> Callable[[
     """
 
     def committed(partition: int) -> int | None:
-        asked = ConsumerGroupTopicPartitions(group, [TopicPartition(topic, partition)])
+        asked = [ConsumerGroupTopicPartitions(group, [TopicPartition(topic, partition)])]
         try:
-            answer = admin.client.list_consumer_group_offsets([asked], request_timeout=_ASK_S)[group].result(
-                _ASK_S + 1
-            )
+            answers = admin.client.list_consumer_group_offsets(asked, request_timeout=_ASK_S)
+            answer = answers[group].result(_ASK_S + 1)
         except (KafkaException, TimeoutError) as error:
             _log.debug("offsets of group %s: %s", group, error)
             admin.no_answer()

@@ -167,9 +167,8 @@ def _uploads(settings: Settings, where: Endpoints, database: Database[Document])
     except SettingError as error:
         _log.warning("%s: nothing can be uploaded; name another folder by --home", error)
         return None
-    committed = committed_offsets(
-        LastingAdmin(partial(make_admin, where.kafka, settings.kafka_options)), settings.group, settings.topic
-    )
+    admin = LastingAdmin(partial(make_admin, where.kafka, settings.kafka_options))
+    committed = committed_offsets(admin, settings.group, settings.topic)
     limits = UploadLimits(
         image_bytes=round(settings.max_upload_mb * 1e6), video_bytes=round(settings.max_video_mb * 1e6)
     )
