@@ -64,12 +64,16 @@ def plan_of(architecture: str, source: Path, out: Path, spec: InputSpec = TINY, 
     return Plan(architecture, recipe, str(source), out, manifest)
 
 
+# What a shell starts in the background ignores Ctrl-C, and so would all that the tests start.
+_IN_FRONT = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler); from cli import main; main()"
+
+
 class Trainer:
     """``framewatch train``, as a person starts it."""
 
     def __init__(self, *arguments: object, **environment: str) -> None:
         self.process = subprocess.Popen(
-            [sys.executable, "-c", "from cli import main; main()", "train", *map(str, arguments)],
+            [sys.executable, "-c", _IN_FRONT, "train", *map(str, arguments)],
             env={**os.environ, **environment},
             cwd=REPOSITORY,
             stdout=subprocess.PIPE,
