@@ -143,7 +143,11 @@ def test_objects_know_nothing_of_what_they_are_for() -> None:
 
 
 def test_connections_to_kafka_and_the_store_are_opened_only_by_cli_and_stack() -> None:
-    openers = {name_of(path) for path in FILES if {"make_producer", "make_consumer", "connect"} & set(calls(path))}
+    openers = {
+        name_of(path)
+        for path in FILES
+        if {"make_producer", "make_rare_producer", "make_consumer", "connect"} & set(calls(path))
+    }
     assert {name for name in openers if not name.startswith("cli/")} <= {"stack.py"}
 
 

@@ -33,7 +33,7 @@ from settings import Settings, load_settings
 from storage.events import Document, Event
 from storage.mongo import EventStore, Stored
 from stream.contact import Contact
-from stream.kafka import make_consumer, make_producer
+from stream.kafka import make_consumer, make_producer, make_rare_producer
 from stream.message import Frame, to_record
 from stream.names import rejected_topic
 from test_consume import sample_frames
@@ -274,7 +274,7 @@ def test_labels_shown_are_steadied_while_those_printed_and_stored_are_raw(
     assert producer.flush(20) == 0
     hub, stats, stop = Watched(), Stats(), threading.Event()
     lines: list[str] = []
-    rejects = RejectedTopic(producer, rejected_topic(topic))
+    rejects = RejectedTopic(partial(make_rare_producer, endpoints.kafka, {}), rejected_topic(topic))
     worker = Worker(
         partial(make_consumer, endpoints.kafka, topic, None, {}),
         topic,

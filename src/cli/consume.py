@@ -39,7 +39,7 @@ from storage.events import Document
 from storage.mongo import EventStore, connect
 from storage.uploads import UploadStore
 from stream.admin import LastingAdmin
-from stream.kafka import ensure_topic, make_admin, make_consumer, make_producer, wait_for_broker
+from stream.kafka import ensure_topic, make_admin, make_consumer, make_rare_producer, wait_for_broker
 from stream.names import rejected_topic
 
 _log = logging.getLogger(__name__)
@@ -130,7 +130,7 @@ def run_worker(
         _log.info("started: waiting for frames; live picture at http://%s:%d/video", settings.host, settings.port)
         wait_for_broker(where.kafka, options, _FOREVER_S, stop.is_set)
         ensure_topic(where.kafka, settings.topic, settings.partitions, settings.replication, options)
-        rejects = RejectedTopic(make_producer(where.kafka, options), rejected_topic(settings.topic))
+        rejects = RejectedTopic(partial(make_rare_producer, where.kafka, options), rejected_topic(settings.topic))
         worker = Worker(
             partial(make_consumer, where.kafka, settings.group, settings.instance, options),
             settings.topic,

@@ -30,6 +30,7 @@ from stack import stop_on_signals
 from stream.admin import LastingAdmin
 from stream.kafka import ensure_topic, make_admin, make_producer, wait_for_broker
 from stream.names import new_run_id, stream_name_of
+from stream.producer import LastingProducer
 
 _MAX_FPS = 1000.0
 _MAX_WAIT_S = 86_400.0
@@ -178,9 +179,13 @@ def _send(
     showing: Showing,
     ahead: int | None,
 ) -> Summary:
+    client: LastingProducer | None = None  # made once the source is open
+
     def pause(seconds: float) -> None:
         if stop.wait(seconds):
             raise SourceError("stopped")
+        if client is not None:
+            client.poll(0)  # else what it tells of itself would pile up for as long as a camera is away
 
     opened, plan = open_it(pause)
     kafka = endpoints(settings).kafka

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Final
 
-from confluent_kafka import KafkaError, Message
+from confluent_kafka import KafkaError, Message, Producer
 
 from consumer.examine import Rejected
 from errors import BrokerUnavailable
-from stream.producer import LastingProducer
 
 _log = logging.getLogger(__name__)
 
@@ -22,8 +21,16 @@ _ANSWER_S: Final = 30.0
 class RejectedTopic:
     """Sends rejected records to their topic, each with why and where it came from."""
 
-    def __init__(self, producer: LastingProducer, topic: str) -> None:
-        self._producer = producer
+    def __init__(self, make: Callable[[], Producer], topic: str) -> None:
+        """Make the producer.
+
+        Args:
+            make: a producer; called now, and again after one that got no answer: it may never get one, see
+                ``stream.contact``. It must tell no statistics, which nobody would take while nothing is rejected.
+            topic: of the rejected records.
+        """
+        self._make = make
+        self._producer = make()
         self._topic = topic
 
     def add(self, rejected: Sequence[Rejected]) -> None:
@@ -55,6 +62,7 @@ class RejectedTopic:
         if left:
             self._producer.purge()
             self._producer.flush(1)
+            self._producer = self._make()
         if left or failures:
             raise BrokerUnavailable(
                 f"rejected records not taken by topic {self._topic}: {(failures or ['no answer'])[0]}"

@@ -29,8 +29,13 @@ _LEADER_S: Final = 3.0
 _LOOK_S: Final = 0.05
 
 
+def make_rare_producer(bootstrap: str, options: Options) -> Producer:
+    """A producer for what comes rarely. It tells no statistics: unless it is polled all the time they pile up."""
+    return Producer(producer_config(bootstrap, options, _ErrorLog()))
+
+
 def make_producer(bootstrap: str, options: Options) -> LastingProducer:
-    """A producer of frames."""
+    """A producer of frames; poll it all the time."""
     errors = _ErrorLog()
     return LastingProducer(
         lambda contact: Producer({**producer_config(bootstrap, options, errors), **contact.options()})
