@@ -12,13 +12,12 @@ from confluent_kafka import KafkaError, KafkaException, Message
 
 from errors import BrokerUnavailable
 from stream.message import MAX_FRAME_BYTES, Frame, to_record
-from stream.producer import LastingProducer
+from stream.producer import PURGED, LastingProducer
 
 _log = logging.getLogger(__name__)
 
 _PATIENCE_S: Final = 320.0  # a little longer than the client itself tries
 _HURRY_S: Final = 10.0
-_PURGED: Final = frozenset({KafkaError._PURGE_QUEUE, KafkaError._PURGE_INFLIGHT})
 
 
 @dataclass(slots=True)
@@ -175,7 +174,7 @@ class Publisher:
             return
         if error.fatal():
             self._fatal = error.str()
-        self._failed(None if error.code() in _PURGED else error.str(), self._summary.stream)
+        self._failed(None if error.code() in PURGED else error.str(), self._summary.stream)
 
     def _failed(self, reason: str | None, what: str) -> None:
         """Count a frame as failed; each reason is told once, not once a frame."""

@@ -16,8 +16,10 @@ _log = logging.getLogger(__name__)
 
 OnDelivery = Callable[[KafkaError | None, Message], None]
 
+PURGED: Final = frozenset({KafkaError._PURGE_QUEUE, KafkaError._PURGE_INFLIGHT})
+"""Errors of records that were given up by ``purge``."""
+
 _LOOK_S: Final = 1.0
-_PURGED: Final = frozenset({KafkaError._PURGE_QUEUE, KafkaError._PURGE_INFLIGHT})
 
 
 class LastingProducer:
@@ -95,7 +97,7 @@ class LastingProducer:
     def _answered(
         self, topic: str, about: dict[str, Any], on_delivery: OnDelivery, error: KafkaError | None, message: Message
     ) -> None:
-        if not (self._moving and error is not None and error.code() in _PURGED):
+        if not (self._moving and error is not None and error.code() in PURGED):
             on_delivery(error, message)
             return
         try:
