@@ -137,8 +137,8 @@ def test_an_event_opens_by_the_keyboard_with_crop_scores_and_the_whole_frame_fro
     assert inside
     assert f"#{event.split('/')[2]} of run" in page.text("#event .facts")
     page.driver.switch_to.active_element.send_keys(Keys.ARROW_RIGHT)
-    older = page.text("#event .facts")
-    assert f"#{event.split('/')[2]} of run" not in older
+    below = [one["id"] for one in rows(page)]
+    assert page.run("return document.querySelector('#event').dataset.id") == below[below.index(event) + 1]
     page.driver.switch_to.active_element.send_keys(Keys.ESCAPE)
     assert page.run("return document.activeElement.parentElement.dataset.id") == event  # the focus is back
 

@@ -69,6 +69,7 @@ function forget() {
 function show(event) {
   forget();
   shown = event;
+  dialog.dataset.id = event.id;
   asking = new AbortController();
   const title = make("h2", { id: "event-heading" }, chip(event.label), ` ${percent(event.confidence)}`);
   const closing = { type: "button", class: "close", autofocus: true, click: () => dialog.close() };
