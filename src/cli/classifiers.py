@@ -28,7 +28,7 @@ def chosen_classifier(settings: Settings, *, load: bool = False) -> ClassifierFa
         else:
             factory = preset_factory(settings.preset, settings.models, settings.runtime, settings.lanes)
         if load:
-            factory.make()
+            _ = factory.model
     except (SettingError, BadBundle) as error:
         raise type(error)(f"{settings.named(field)}: {error}") from None
     return factory

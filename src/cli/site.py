@@ -8,7 +8,6 @@ from contextlib import ExitStack, closing, contextmanager
 from datetime import UTC, datetime
 from functools import partial
 from importlib.metadata import version
-from urllib.parse import urlsplit
 
 import requests
 from flask import Flask
@@ -31,7 +30,7 @@ from consumer.uploads import Uploads
 from consumer.web.app import create_app
 from consumer.web.predict import Limits
 from consumer.web.schemas import AboutOut
-from consumer.webhook import Webhook
+from consumer.webhook import Webhook, shown_address
 from errors import SettingError
 from services.home import Endpoints, Home
 from settings import Settings
@@ -68,17 +67,13 @@ def check_webhook(settings: Settings) -> str | None:
     Raises:
         SettingError: it is no address of that kind. It may hold a password, so it is not shown.
     """
-    address = settings.webhook.get_secret_value() if settings.webhook else None
-    if address is not None:
-        try:
-            parts = urlsplit(address)
-            usable = parts.scheme in ("http", "https") and bool(parts.hostname) and (parts.port or 1) > 0
-        except ValueError:
-            usable = False
-        if not usable:
-            raise SettingError(
-                f"{settings.named('webhook')}: got a value not shown here: expected http://… or https://…"
-            )
+    if settings.webhook is None:
+        return None
+    address = settings.webhook.get_secret_value()
+    try:
+        shown_address(address)
+    except SettingError as error:
+        raise SettingError(f"{settings.named('webhook')}: {error}") from None
     return address
 
 
@@ -181,7 +176,7 @@ def _about(settings: Settings, classifiers: ClassifierFactory, rules: Sequence[R
     return AboutOut(
         version=version("framewatch"),
         preset=settings.preset if settings.chosen("preset", "model") != "model" else None,
-        model=classifiers.make().model,
+        model=classifiers.model,
         labels=list(classifiers.labels),
         retention_days=settings.retention_days,
         max_upload_mb=settings.max_upload_mb,

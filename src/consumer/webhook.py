@@ -66,7 +66,7 @@ class Webhook:
             SettingError: the address cannot be one; it is not shown, since there may be secrets in it.
         """
         self._url = url
-        self.shown = _shown(url)
+        self.shown = shown_address(url)
         self._store = store
         self._session = session
         self._first_wait_s = first_wait_s
@@ -206,8 +206,12 @@ def payload(alert: Alert) -> dict[str, Any]:
     }
 
 
-def _shown(url: str) -> str:
-    """Scheme, host and port of the address: the rest may be secret, also the path."""
+def shown_address(url: str) -> str:
+    """Scheme, host and port of an address to post to: the rest may be secret, also the path.
+
+    Raises:
+        SettingError: it is no such address; it is not shown, since there may be secrets in it.
+    """
     try:
         parts = urlsplit(url)
         port = f":{parts.port}" if parts.port else ""
@@ -215,5 +219,5 @@ def _shown(url: str) -> str:
     except ValueError:
         host = None
     if not host or parts.scheme not in {"http", "https"} or not url.isprintable() or " " in url:
-        raise SettingError("webhook: got an address not shown here: expected http://… or https://… with a host")
+        raise SettingError("got an address not shown here: expected http://… or https://… with a host")
     return f"{parts.scheme}://{f'[{host}]' if ':' in host else host}{port}"

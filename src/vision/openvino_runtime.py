@@ -61,7 +61,10 @@ class OpenVinoModel:
             options["INFERENCE_PRECISION_HINT"] = "f32"
         self._of_thread = threading.local()
         try:
-            self._compiled = {size: _compiled(bundle, size, options) for size in (_BATCH, 1)}  # the largest first
+            core = import_openvino().Core()
+            model = _read(bundle, core)
+            sizes = (_BATCH, 1)  # the largest first
+            self._compiled = {size: _compiled(core, model, size, options) for size in sizes}
             if self._seconds(1, threads) <= self._seconds(_BATCH, threads):
                 del self._compiled[_BATCH]
         except RuntimeError as error:
@@ -98,15 +101,14 @@ class OpenVinoModel:
             return min(timeit.repeat(lambda: list(pool.map(batch, range(threads))), number=2, repeat=_TRIES))
 
 
-def _compiled(bundle: Bundle, batch: int, options: Mapping[str, object]) -> Any:
-    """The model for batches of that size, which takes bytes: a quarter of the memory to move.
+def _read(bundle: Bundle, core: Any) -> Any:
+    """The model, made to take bytes: a quarter of the memory to move.
 
     Raises:
         RuntimeError: OpenVINO cannot load it.
         BadBundle: its input is not what the manifest says.
     """
     openvino = import_openvino()
-    core = openvino.Core()
     weights = openvino.Tensor(np.frombuffer(bundle.content(OPENVINO_WEIGHTS), np.uint8))
     model = core.read_model(bundle.content(OPENVINO_FILE), weights)
     _check_input(bundle, model)
@@ -114,8 +116,16 @@ def _compiled(bundle: Bundle, batch: int, options: Mapping[str, object]) -> Any:
     model = openvino.Model([model.output(0)], model.get_parameters())
     steps = openvino.preprocess.PrePostProcessor(model)
     steps.input().tensor().set_element_type(openvino.Type.u8)
-    model = steps.build()
-    model.reshape([batch, *bundle.manifest.input.shape])
+    return steps.build()
+
+
+def _compiled(core: Any, model: Any, batch: int, options: Mapping[str, object]) -> Any:
+    """The model for batches of that size.
+
+    Raises:
+        RuntimeError: OpenVINO cannot compile it.
+    """
+    model.reshape([batch, *model.input(0).partial_shape[1:]])
     return core.compile_model(model, "CPU", options)
 
 

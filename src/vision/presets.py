@@ -8,7 +8,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, cached_property
 from importlib.util import find_spec
 from pathlib import Path
 from pkgutil import resolve_name
@@ -59,7 +59,7 @@ PRESETS: Final[dict[str, Written | Trained]] = {
 }
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class ClassifierFactory:
     """Makes as many classifiers of one kind as there are threads; what can be shared is loaded once, by the first.
 
@@ -70,6 +70,15 @@ class ClassifierFactory:
 
     labels: tuple[str, ...]
     make: Callable[[], Classifier]
+
+    @cached_property
+    def model(self) -> str:
+        """Name and hash of what they are, as in the id of each event. Who asks first makes one, to be told.
+
+        Raises:
+            BadBundle: a model cannot be loaded.
+        """
+        return self.make().model
 
 
 def preset_factory(preset: str, models: Path, runtime: RuntimeName = "auto", threads: int = 1) -> ClassifierFactory:
