@@ -225,8 +225,7 @@ class Breaches:
         adopted = {held.alert.id for look in known.looks for held in look.held if held.alert is not None}
         for alert in alerts:
             if alert.id not in adopted:
-                ends = (e.end_us for e in past if e.label == alert.label)
-                known.left_over.append(replace(alert, until_us=max((alert.start_us, *ends))))
+                known.left_over.append(alert.ended_with(past))
         known.frame_us = max((*(e.end_us for e in past), *(a.start_us for a in alerts)), default=-1)
         self._keep(stream, known)
 

@@ -16,7 +16,7 @@ from pymongo.database import Database
 from activity.rules import Rule, load_rules, unknown_labels
 from cli.offsets import committed_offsets
 from cli.sending import producer_process
-from consumer.activity import Activity
+from consumer.activity import Activity, end_alerts
 from consumer.feed import Feed
 from consumer.frames import FrameReader
 from consumer.health import HealthMonitor
@@ -134,7 +134,7 @@ def open_site(
             read_frame=frames.read,
             retention_us=settings.retention_us,
         )
-        uploads = _uploads(settings, where, database)
+        uploads = _uploads(settings, where, database, feed.publish_alert)
         if uploads is not None:
             ending.enter_context(closing(uploads.start()))
         yield create_app(
@@ -155,7 +155,9 @@ def open_site(
         )
 
 
-def _uploads(settings: Settings, where: Endpoints, database: Database[Document]) -> Uploads | None:
+def _uploads(
+    settings: Settings, where: Endpoints, database: Database[Document], on_alert: Callable[[Alert], None]
+) -> Uploads | None:
     """What takes files, or None where there is no place for them, which is said: all else goes on without."""
     try:
         folder = UploadFolder(Home(settings.home).uploads)
@@ -168,7 +170,13 @@ def _uploads(settings: Settings, where: Endpoints, database: Database[Document])
         image_bytes=round(settings.max_upload_mb * 1e6), video_bytes=round(settings.max_video_mb * 1e6)
     )
     return Uploads(
-        folder, UploadStore(database), producer_process(settings), committed, partial(erase, database), limits
+        folder,
+        UploadStore(database),
+        producer_process(settings),
+        committed,
+        partial(erase, database),
+        limits,
+        partial(end_alerts, episodes=EpisodeStore(database), alerts=AlertStore(database), on_alert=on_alert),
     )
 
 

@@ -47,6 +47,26 @@ class Alerts(Protocol):
     def open(self) -> list[Alert]: ...  # noqa: D102
 
 
+def end_alerts(stream: str, episodes: Episodes, alerts: Alerts, on_alert: Callable[[Alert], None]) -> None:
+    """No frame of this stream will come any more: end its alerts with the last that was seen.
+
+    Args:
+        stream: whose frames are all classified, and what is made of them stored.
+        episodes: gives the stream's episodes.
+        alerts: gives and takes its alerts.
+        on_alert: called with each alert that has ended.
+
+    Raises:
+        StoreUnavailable: call again.
+    """
+    for alert in alerts.open():
+        if alert.stream == stream:
+            over = alert.ended_with(episodes.latest(stream, alert.since_us))
+            assert over.until_us is not None
+            alerts.end(over.id, over.until_us)
+            on_alert(over)
+
+
 class Activity:
     """Episodes and alerts of a worker's streams. For the writer's thread."""
 

@@ -30,9 +30,10 @@ class Progress:
         store: UploadStore,
         committed: Callable[[int], int | None],
         erase: Callable[[EventFilter], Erased],
+        on_end: Callable[[str], None],
     ) -> None:
         """Over the store of uploads, and as ``Uploads`` is given the rest."""
-        self._store, self._committed, self._erase = store, committed, erase
+        self._store, self._committed, self._erase, self._on_end = store, committed, erase, on_end
         self._saving = threading.Lock()
 
     def look(self, job: Job) -> bool:
@@ -55,6 +56,8 @@ class Progress:
             if ended:
                 self._erase(EventFilter(stream=job.upload.id))
             return ended
+        if ended and job.saved != job.upload:
+            self._on_end(job.upload.id)
         if job.saved != job.upload and (ended or time.monotonic() - job.saved_s > _SAVE_S):
             self.save(job)
         return ended and job.saved == job.upload

@@ -46,6 +46,7 @@ class Uploads:
         committed: Callable[[int], int | None],
         erase: Callable[[EventFilter], Erased],
         limits: UploadLimits | None = None,
+        on_end: Callable[[str], None] = lambda stream: None,
     ) -> None:
         """Make it; ``start`` starts its threads.
 
@@ -57,11 +58,13 @@ class Uploads:
                 where there is none, or Kafka does not answer.
             erase: deletes what was seen; raises StoreUnavailable.
             limits: of what is taken.
+            on_end: called with the stream of an upload none of whose frames will come any more; raises
+                StoreUnavailable to be called again.
         """
         self.limits = limits or UploadLimits()
         self._folder, self._store = folder, store
         self._send = send
-        self._progress = Progress(store, committed, erase)
+        self._progress = Progress(store, committed, erase, on_end)
         self._jobs: dict[str, Job] = {}
         self._waiting: deque[Job] = deque()
         self._receiving = 0

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal, get_args
 
 import pymongo
@@ -11,6 +11,7 @@ from pymongo.collection import Collection
 from pymongo.database import Database
 from pymongo.errors import DuplicateKeyError
 
+from storage.episode import Episode
 from storage.events import END_US, Document, is_storable
 from storage.filters import EventFilter, between
 from storage.mongo import store_errors
@@ -78,6 +79,11 @@ class Alert:
     def id(self) -> str:
         """``rule/stream/start_us``."""
         return f"{self.rule}/{self.stream}/{self.start_us}"
+
+    def ended_with(self, past: Iterable[Episode]) -> Alert:
+        """The alert as over: since the end of the last of the stream's episodes that has its label."""
+        ends = (episode.end_us for episode in past if episode.label == self.label)
+        return replace(self, until_us=max((self.start_us, *ends)))
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,8 @@ import { find, make, note, say } from "./dom.js";
 import { follow } from "./feed.js";
 import { linkTo } from "./filters.js";
 import { count, duration, exact, iso, moment } from "./format.js";
-import { has, watch } from "./server.js";
+import { has, server, watch } from "./server.js";
+import { figuresOf, standsStill } from "./wall.js";
 
 const MOST = 200;
 const EVERY_LOOKS = 15;
@@ -15,12 +16,18 @@ const EXAMPLE = `rules:
     for at least: 30m
     within: 1h`;
 
+/** That an alert lasts; and that its stream stands still, if so, since nobody knows then whether it is over. */
+function lasting(stream) {
+  const status = server.streams.find(({ name }) => name === stream);
+  return status && standsStill(status) ? `lasts · ${figuresOf(status)}` : "lasts";
+}
+
 function itemOf(alert) {
   const until = alert.until_us ?? 1000 * Date.now();
   const filters = { stream: alert.stream, label: alert.label, since: iso(alert.since_us), until: iso(until + 1e6) };
   const lasts = alert.until_us === null;
   const state = lasts
-    ? make("strong", { class: "lasts" }, "lasts")
+    ? make("strong", { class: "lasts", "data-stream": alert.stream }, lasting(alert.stream))
     : make("span", { class: "quiet" }, `ended after ${duration((until - alert.start_us) / 1e6)}`);
   const sent = {
     waiting: "webhook: waits",
@@ -54,8 +61,9 @@ export class Alerts {
     this.open = false;
     this.looks = 0;
     follow({ alert: (alert) => this.#take(alert) });
-    watch((server) => {
+    watch(() => {
       if (server.awaySince === null && has("/alerts") && this.looks++ % EVERY_LOOKS === 0) this.#count();
+      for (const state of this.list.querySelectorAll(".lasts")) say(state, lasting(state.dataset.stream));
     });
   }
 
@@ -85,12 +93,12 @@ export class Alerts {
 
   async #load() {
     try {
+      const [open] = await all("/alerts", { open: true }, "alerts", MOST);
       const [alerts, more] = await all("/alerts", {}, "alerts", MOST);
-      const lasting = alerts.filter(({ until_us: until }) => until === null);
       const over = alerts.filter(({ until_us: until }) => until !== null);
       const { rules } = has("/rules") ? await ask("/rules") : { rules: [] };
-      this.list.replaceChildren(...[...lasting, ...over].map(itemOf));
-      this.#showRules(rules, alerts.length);
+      this.list.replaceChildren(...[...open, ...over].map(itemOf));
+      this.#showRules(rules, open.length + over.length);
       if (more) this.list.append(make("li", {}, note(`The newest ${MOST} are shown.`)));
     } catch (problem) {
       this.list.replaceChildren(make("li", {}, note(problem.message, "", "bad")));

@@ -9,7 +9,7 @@ import { Stills } from "./stills.js";
 const STILL_S = 5; // without a new frame, after which a stream stands still
 
 /** By both: the clock of a camera may be another one, and a slow stream has no frame in some seconds. */
-function standsStill(status) {
+export function standsStill(status) {
   return status.frames_per_second === 0 && status.age_s > STILL_S;
 }
 
