@@ -135,7 +135,7 @@ def _classified(pictures: Sequence[_Picture], classifier: Classifier) -> list[Ou
     """All at once; where that fails, one by one, so that one picture does not take the others with it."""
     started = time.perf_counter()
     try:
-        found = classifier.classify([p.image for p in pictures], [p.frame.stream for p in pictures])
+        found = classifier.classify([p.image for p in pictures], [_video_of(p.frame) for p in pictures])
         if len(found) != len(pictures):
             raise ValueError(f"{len(found)} answers for {len(pictures)} pictures")
     except Exception as error:  # a classifier may fail in any way on one picture; the stream goes on
@@ -150,6 +150,11 @@ def _classified(pictures: Sequence[_Picture], classifier: Classifier) -> list[Ou
         except ValueError as error:  # a label or box that no event can have
             outcomes.append(Rejected(picture.received, "classifier", str(error)))
     return outcomes
+
+
+def _video_of(frame: Frame) -> str | None:
+    """What the frame goes on with: the run of its stream. A picture with a name of its own is no part of a video."""
+    return None if frame.name is not None else f"{frame.stream}/{frame.run}"
 
 
 def _seen(picture: _Picture, detections: Sequence[Detection], model: str, detect_s: float) -> Seen:

@@ -33,7 +33,7 @@ class LabelledFaces:
         self.labels = bundle.labels
         self.model = combined_model(bundle, faces_model())
 
-    def classify(self, images: Sequence[Image], streams: Sequence[str] = ()) -> list[list[Detection]]:  # noqa: ARG002
+    def classify(self, images: Sequence[Image], streams: Sequence[str | None] = ()) -> list[list[Detection]]:  # noqa: ARG002
         """The faces of each picture from left to right, each with its label, its box and its scores."""
         boxes = [[face.box for face in self._detector.detect(image)] for image in images]
         crops = [

@@ -31,7 +31,7 @@ class HaarFaces:
         """``faces@`` with the detector's version and the content hash of its cascades."""
         return faces_model()
 
-    def classify(self, images: Sequence[Image], streams: Sequence[str] = ()) -> list[list[Detection]]:  # noqa: ARG002
+    def classify(self, images: Sequence[Image], streams: Sequence[str | None] = ()) -> list[list[Detection]]:  # noqa: ARG002
         """The faces of each picture, from left to right."""
         return [self._faces(image) for image in images]
 

@@ -43,7 +43,7 @@ class MtcnnFaces:
         """``faces-mtcnn@`` with the detector's version and the content hash of the network's weights."""
         return _model()
 
-    def classify(self, images: Sequence[Image], streams: Sequence[str] = ()) -> list[list[Detection]]:  # noqa: ARG002
+    def classify(self, images: Sequence[Image], streams: Sequence[str | None] = ()) -> list[list[Detection]]:  # noqa: ARG002
         """The faces of each picture from left to right, each with its landmarks in the order of ``LANDMARKS``."""
         return [self._faces(image) for image in images]
 

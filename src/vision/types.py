@@ -78,10 +78,11 @@ class Classifier(Protocol):
     def remembers(self) -> bool:
         """Whether it looks at earlier pictures too: then one instance gets all frames of a stream, in order."""
 
-    def classify(self, images: Sequence[Image], streams: Sequence[str] = ()) -> list[list[Detection]]:
+    def classify(self, images: Sequence[Image], streams: Sequence[str | None] = ()) -> list[list[Detection]]:
         """Detections of each image, in the order of the images.
 
         Args:
             images: the pictures.
-            streams: the stream of each picture, for a classifier that remembers; none: each stands alone.
+            streams: for a classifier that remembers, what each picture goes on with: the same text for all of one run
+                of a stream. None, or none at all: it stands alone.
         """

@@ -37,13 +37,13 @@ class WholeFrame:
         """Whether a sample is a sequence of frames."""
         return self._input.frames > 1
 
-    def classify(self, images: Sequence[Image], streams: Sequence[str] = ()) -> list[list[Detection]]:
+    def classify(self, images: Sequence[Image], streams: Sequence[str | None] = ()) -> list[list[Detection]]:
         """The label of each image, with its scores.
 
         Args:
             images: the pictures.
-            streams: the stream of each, for a model of sequences: the frames before it are those of earlier calls. At
-                the start of a stream, and without streams, a picture stands for those that are missing before it.
+            streams: what each goes on with, for a model of sequences: the frames before it are of earlier calls. At
+                the start of one, and without any, a picture stands for those that are missing before it.
         """
         if not images:
             return []
