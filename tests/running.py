@@ -38,6 +38,7 @@ class Stack:
     port: int = field(default_factory=choose_port)
     name: str = field(default_factory=lambda: f"page-{secrets.token_hex(4)}")
     processes: list[subprocess.Popen[bytes]] = field(default_factory=list)
+    worker: subprocess.Popen[bytes] | None = None
 
     @property
     def address(self) -> str:
@@ -49,6 +50,16 @@ class Stack:
         )
         assert answer.status_code == 200, answer.text
         return answer.json()
+
+    def events(self, **filters: object) -> list[dict[str, Any]]:
+        """All that are stored, newest first."""
+        found, cursor = [], None
+        while True:
+            answer = self.ask("/events", limit=200, **filters, **({"cursor": cursor} if cursor else {}))
+            found += answer["events"]
+            cursor = answer["next_cursor"]
+            if cursor is None:
+                return found
 
     def run(self, *arguments: object) -> subprocess.Popen[bytes]:
         with (self.folder / "log").open("ab") as log:
@@ -65,13 +76,13 @@ class Stack:
 
     def consume(self) -> subprocess.Popen[bytes]:
         names = ("--topic", self.name, "--group", self.name, "--database", self.name.replace("-", "_"))
-        worker = self.run("consume", *names, "--port", self.port, "--quiet", *self.options)
+        self.worker = worker = self.run("consume", *names, "--port", self.port, "--quiet", *self.options)
         wait_for(lambda: accepts(self.port) or worker.poll() is not None, "the web server")
         assert worker.poll() is None, (self.folder / "log").read_text()
         return worker
 
-    def produce(self, *more: object) -> subprocess.Popen[bytes]:
-        return self.run("produce", SAMPLE, "--topic", self.name, *more)
+    def produce(self, *more: object, source: Path = SAMPLE) -> subprocess.Popen[bytes]:
+        return self.run("produce", source, "--topic", self.name, *more)
 
     def stop(self) -> None:
         for process in self.processes:
@@ -112,3 +123,25 @@ def rows(browser: Browser, view: str = "live") -> list[dict[str, str]]:
             id: row.dataset.id, label: row.querySelector('.chip').textContent,
             stream: row.querySelector('.stream').textContent, confidence: row.querySelector('meter').value }))"""
     return list(browser.run(script, view))
+
+
+def newest(browser: Browser, view: str = "live") -> str:
+    """The id of the log's first line, "" while it has none."""
+    return next((row["id"] for row in rows(browser, view)), "")
+
+
+def wait_newer(browser: Browser, known: str, view: str = "live", timeout_s: float = 90) -> None:
+    """Return when the log begins with another line than the known one."""
+    wait_for(lambda: newest(browser, view) not in ("", known), "a newer event", timeout_s)
+
+
+def go(browser: Browser, hash_: str) -> None:
+    """To another view, or to the same one with other filters; it has been opened when this returns."""
+    # The page's own listener was there before this one, so it is called before.
+    script = """
+        const [hash, done] = arguments;
+        const before = location.href;
+        location.hash = hash;
+        if (location.href === before) done();
+        else addEventListener('hashchange', () => done(), { once: true });"""
+    browser.driver.execute_async_script(script, hash_)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import shutil
 import subprocess
 import time
@@ -55,7 +56,7 @@ class Browser:
 
     def open(self, address: str) -> None:
         self.driver.get(address)
-        ready = "return document.URL === arguments[0] && document.documentElement.dataset.rooms !== undefined"
+        ready = "return document.URL === arguments[0] && document.documentElement?.dataset.rooms !== undefined"
         wait_for(lambda: bool(self.run(ready, address)), "the page")
 
     def run(self, script: str, *arguments: object) -> Any:
@@ -68,10 +69,22 @@ class Browser:
         """Of the picture itself, 0 before there is one."""
         return int(self.run("return document.querySelector(arguments[0])?.naturalWidth ?? 0", PICTURE))
 
-    def shown(self) -> Image:
-        """The picture as it is on the screen."""
-        png = self.driver.find_element(By.CSS_SELECTOR, PICTURE).screenshot_as_png
-        decoded = cv2.imdecode(np.frombuffer(png, np.uint8), cv2.IMREAD_COLOR)
+    def shown(self) -> Image | None:
+        """The picture as it can be seen now, if there is one.
+
+        No screenshot: that waits for a moment in which nothing moves, which on a busy machine may not come.
+        """
+        script = """
+            const image = document.querySelector(arguments[0]);
+            if (!image?.naturalWidth || !image.checkVisibility({ visibilityProperty: true })) return null;
+            const canvas = document.createElement('canvas');
+            [canvas.width, canvas.height] = [image.naturalWidth, image.naturalHeight];
+            canvas.getContext('2d').drawImage(image, 0, 0);
+            return canvas.toDataURL('image/png').split(',')[1]"""
+        png = self.run(script, PICTURE)
+        if png is None:
+            return None
+        decoded = cv2.imdecode(np.frombuffer(base64.b64decode(png), np.uint8), cv2.IMREAD_COLOR)
         return np.asarray(decoded, np.uint8)
 
     def place(self) -> dict[str, float]:
@@ -87,11 +100,11 @@ class Browser:
         self.driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", metrics)
 
     def moves(self) -> bool:
-        if not self.width():
-            return False
         before = self.shown()
         time.sleep(0.3)
         after = self.shown()
+        if before is None or after is None:
+            return False
         return before.shape == after.shape and bool((before != after).any())
 
     def complaints(self) -> list[str]:
@@ -131,9 +144,12 @@ def showing(max_viewers: int = 8) -> Iterator[Site]:
 FILTER = "return getComputedStyle(document.querySelector(arguments[0])).filter"
 
 
-def box_pixels(image: Image) -> int:
+def box_pixels(image: Image | None) -> int:
     """How many have the colour of a face's box."""
-    return int((np.abs(image.astype(int) - colour_of("face")).max(axis=2) < 25).sum())
+    if image is None:
+        return 0
+    colour = np.array(colour_of("face"), int)
+    return cv2.countNonZero(cv2.inRange(image, np.maximum(colour - 24, 0), np.minimum(colour + 24, 255)))
 
 
 def test_the_page_shows_what_comes_and_gets_over_a_server_that_was_away(
@@ -157,7 +173,7 @@ def test_the_page_shows_what_comes_and_gets_over_a_server_that_was_away(
     framewatch("produce", SAMPLE, "--loop", "--topic", topic)
     wait_for(lambda: browser.width() == 640, "the picture")
     assert browser.place() == place  # nothing jumped
-    assert browser.moves()
+    wait_for(browser.moves, "a picture that moves")
     assert browser.text("#wall .name") == "sample"
     assert "No stream yet" not in browser.text("main")
     wait_for(lambda: browser.text("#wall .seen") == "face", "a face on its tile")
@@ -166,7 +182,7 @@ def test_the_page_shows_what_comes_and_gets_over_a_server_that_was_away(
     assert browser.complaints() == []
 
     consumer.terminate()
-    assert consumer.wait(30) == 0
+    assert consumer.wait(60) == 0
     wait_for(lambda: browser.text("#health").startswith("no answer since "), "word of the server's end")
     said = browser.text("#health")
     time.sleep(1.5)
@@ -176,7 +192,7 @@ def test_the_page_shows_what_comes_and_gets_over_a_server_that_was_away(
     consume()
     wait_for(lambda: browser.text("#health") == "healthy", "health again")
     wait_for(lambda: browser.width() == 640 and browser.moves(), "a picture that moves again")
-    assert browser.run(FILTER, PICTURE) == "none"
+    wait_for(lambda: browser.run(FILTER, PICTURE) == "none", "its colours")
 
     browser.driver.find_element(By.LINK_TEXT, "sample").click()
     wait_for(lambda: browser.driver.current_url.endswith("/#/stream/sample"), "the stream's own page")
@@ -197,20 +213,28 @@ def test_a_picture_that_was_cut_off_comes_back_while_the_server_was_there_all_th
     with showing() as site:
         browser.open(f"http://127.0.0.1:{site.port}/")
         wait_for(browser.moves, "the picture")
-        for connection in site.server.connections:
+        cut = set(site.server.connections)
+        for connection in cut:
             connection.cut()
-        wait_for(lambda: site.hub.viewers == 0, "the viewer gone", 5)
-        wait_for(lambda: browser.width() == 640 and browser.moves(), "the picture again", 5)
-        assert browser.text("#health") == "healthy"
+        # Not that nobody watches: the page may have asked again before the end of the first is noticed.
+        wait_for(lambda: cut.isdisjoint(site.server.connections), "the end of all that was cut")
+        wait_for(lambda: browser.width() == 640 and browser.moves(), "the picture again")
+        wait_for(lambda: browser.text("#health") == "healthy", "health, whose question may have been cut off too")
 
 
 def test_without_a_place_the_page_says_so_and_takes_one_when_it_is_free(browser: Browser) -> None:
     with showing(max_viewers=1) as site:
         with site.open("/video"):
             browser.open(f"http://127.0.0.1:{site.port}/")
-            wait_for(lambda: "No picture now" in browser.text("#wall .picture"), "word of it", 10)
-        wait_for(lambda: browser.width() == 640 and browser.moves(), "the picture", 15)
-        wait_for(lambda: browser.text("#wall .picture") == "", "the end of the message", 5)
+            wait_for(lambda: "No picture now" in browser.text("#wall .picture"), "word of it")
+        wait_for(lambda: browser.width() == 640 and browser.moves(), "the picture")
+        wait_for(lambda: browser.text("#wall .picture") == "", "the end of the message")
+
+
+# Which frame each tile is at, written at each look at the server.
+FRAMES = (
+    "return [...document.querySelectorAll('#wall .figures')].map((figures) => figures.title.split(',')[0]).join()"
+)
 
 
 def test_it_fits_a_telephone_and_goes_by_the_keyboard(browser: Browser) -> None:
@@ -227,7 +251,8 @@ def test_it_fits_a_telephone_and_goes_by_the_keyboard(browser: Browser) -> None:
         browser.run("document.getElementById('theme').focus()")
         for expected in names[:2]:
             browser.driver.switch_to.active_element.send_keys(Keys.TAB)
-            time.sleep(1.2)
+            was = browser.run(FRAMES)
+            wait_for(lambda was=was: browser.run(FRAMES) != was, "a wall brought up to date")  # type: ignore[misc]
             assert browser.run("return document.activeElement.textContent") == expected
         browser.driver.switch_to.active_element.send_keys(Keys.ENTER)
         wait_for(lambda: browser.driver.current_url.endswith("/#/stream/cam"), "the stream's own page")
@@ -248,9 +273,11 @@ def test_many_streams_share_few_connections_and_all_keep_moving(browser: Browser
         seen = "return [...document.querySelectorAll('#wall canvas')].filter((canvas) => canvas.dataset.shown).length"
         wait_for(lambda: int(browser.run(seen)) >= 6, "the pictures on the screen")
         before = browser.run(shown)
-        time.sleep(3)
-        moved = sum(old is not None and old != new for old, new in zip(before, browser.run(shown), strict=True))
-        assert moved >= 6  # those on the screen
+
+        def moved() -> int:
+            return sum(old is not None and old != new for old, new in zip(before, browser.run(shown), strict=True))
+
+        wait_for(lambda: moved() >= 6, "those on the screen moving")
         assert site.hub.viewers == 0  # a live picture has a connection of its own, and a browser has six
 
 
@@ -260,8 +287,8 @@ def test_a_hidden_page_gives_its_connections_back_and_takes_them_again(browser: 
         wait_for(lambda: site.hub.viewers == 1, "the viewer")
         page = browser.driver.current_window_handle
         browser.driver.switch_to.new_window("tab")
-        wait_for(lambda: site.hub.viewers == 0, "the viewer gone", 10)
+        wait_for(lambda: site.hub.viewers == 0, "the viewer gone")
         browser.driver.close()
         browser.driver.switch_to.window(page)
-        wait_for(lambda: site.hub.viewers == 1, "the viewer again", 10)
+        wait_for(lambda: site.hub.viewers == 1, "the viewer again")
         wait_for(lambda: browser.width() == 640 and browser.moves(), "the picture")

@@ -211,13 +211,14 @@ def test_where_nobody_knows_its_names_any_will_do_with_a_password_and_addresses_
         assert statuses(site, ["evil.example", "192.0.2.1.evil.example", "1.2.3", "0x7f000001"]) == {403}
 
 
-def test_after_twenty_wrong_passwords_a_client_waits_and_others_do_not() -> None:
+def test_after_twenty_wrong_passwords_a_client_waits_and_others_do_not(monkeypatch: pytest.MonkeyPatch) -> None:
+    # One more is allowed every three seconds: here none pass.
+    monkeypatch.setattr(auth, "RateLimit", lambda per_minute: RateLimit(per_minute, lambda: 1000.0))
     with serve(password=PASSWORD) as site:
         wrong = authorization("framewatch", "wrong")
         tries = [site.ask("/health", "GET", wrong, client="127.0.0.2") for _ in range(30)]
-        assert [status for status, _, _ in tries[:20]] == [401] * 20
-        assert [status for status, _, _ in tries[22:]] == [429] * 8  # one more is allowed every three seconds
-        assert 1 <= int(tries[-1][1]["Retry-After"]) <= 3
+        assert [status for status, _, _ in tries] == [401] * 20 + [429] * 10
+        assert int(tries[-1][1]["Retry-After"]) == 3
         assert json.loads(tries[-1][2])["status"] == 429
         # Not even the right one is looked at: else guessing would go on at full speed.
         assert site.ask("/health", "GET", KNOWN, client="127.0.0.2")[0] == 429
@@ -257,7 +258,7 @@ def test_every_answer_has_the_security_headers() -> None:
             for method in ("GET", "HEAD", "POST")
             for lines in ((KNOWN,), ())
         ]
-        wait_for(lambda: site.hub.viewers == 0, "the place given back", 4)
+        wait_for(lambda: site.hub.viewers == 0, "the place given back")
         with site.open("/video", "GET", KNOWN) as watching:
             assert watching.readline() == b"--framewatch\r\n"
             answers.append(site.ask("/video", "GET", KNOWN))
@@ -324,4 +325,4 @@ def test_guessing_does_not_hold_up_the_others() -> None:
         for number in range(200):
             site.ask("/", "GET", authorization("framewatch", str(number)), client="127.0.0.9")
         assert site.ask("/health", "GET", KNOWN)[0] == 200
-        assert time.monotonic() - started < 5
+        assert time.monotonic() - started < 20  # a tenth of a second for each on a busy machine

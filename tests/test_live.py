@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import queue
 import statistics
 import threading
 import time
@@ -79,16 +80,17 @@ def test_a_part_has_its_length_time_and_number_and_is_closed_by_the_next_boundar
 
 
 class Render:
-    """Makes a picture, in its time, and counts how often it was asked to."""
+    """Makes a picture, once it may, and counts how often it was asked to."""
 
-    def __init__(self, takes_s: float = 0.0, error: Exception | None = None) -> None:
+    def __init__(self, error: Exception | None = None) -> None:
         self.calls = 0
-        self._takes_s = takes_s
+        self.may = threading.Event()
+        self.may.set()
         self._error = error
 
     def __call__(self) -> bytes:
         self.calls += 1
-        time.sleep(self._takes_s)
+        assert self.may.wait(60)
         if self._error is not None:
             raise self._error
         return JPEG
@@ -108,21 +110,24 @@ def test_a_picture_nobody_wants_is_never_made() -> None:
 
 
 def test_a_picture_is_made_once_however_many_want_it_at_once_and_the_others_wait_for_it() -> None:
-    hub, render = LiveHub(200), Render(takes_s=0.2)
+    hub, render = LiveHub(200), Render()
+    render.may.clear()
     got: list[bytes | None] = []
 
     def watch() -> None:
-        frame = hub.wait_newer("cam", 0, 5)
+        frame = hub.wait_newer("cam", 0, 60)
         assert frame is not None
         got.append(frame.part)
 
     threads = [in_thread(watch) for _ in range(100)]
     hub.publish("cam", 1, 1, (), render)
-    started = time.monotonic()
+    wait_for(lambda: render.calls > 0, "the first that wants it")
     hub.publish("other", 1, 1, (), lambda: JPEG)  # publishing does not wait for it
-    assert time.monotonic() - started < 0.15
+    time.sleep(0.1)
+    assert got == []
+    render.may.set()
     for thread in threads:
-        thread.join(5)
+        thread.join(30)
     assert render.calls == 1
     assert len(got) == 100
     assert {id(part) for part in got} == {id(got[0])}  # one and the same, not a copy each
@@ -167,21 +172,21 @@ def test_sequences_grow_over_all_streams_in_the_order_of_publishing(show: Show) 
 def test_waiting_ends_with_the_next_picture_of_that_stream_only(show: Show) -> None:
     show.publish("cam", 1)
     got: list[LiveFrame | None] = []
-    waiter = in_thread(lambda: got.append(show.hub.wait_newer("cam", 1, 10)))
+    waiter = in_thread(lambda: got.append(show.hub.wait_newer("cam", 1, 60)))
     show.publish("other", 2)
     time.sleep(0.05)
     assert got == []
     show.publish("cam", 3)
-    waiter.join(5)
+    waiter.join(30)
     assert got[0] is not None and (got[0].stream, got[0].number) == ("cam", 3)
 
 
 def test_one_can_wait_for_a_stream_before_it_exists(show: Show) -> None:
     got: list[LiveFrame | None] = []
-    waiter = in_thread(lambda: got.append(show.hub.wait_newer("late", 0, 10)))
+    waiter = in_thread(lambda: got.append(show.hub.wait_newer("late", 0, 60)))
     time.sleep(0.02)
     show.publish("late", 7)
-    waiter.join(5)
+    waiter.join(30)
     assert got[0] is not None and got[0].number == 7
 
 
@@ -189,33 +194,33 @@ def test_waiting_in_vain_ends_after_its_time(show: Show) -> None:
     show.publish("cam", 1)
     started = time.monotonic()
     assert show.hub.wait_newer("cam", 1, 0.1) is None
-    assert 0.1 <= time.monotonic() - started < 2
+    assert 0.1 <= time.monotonic() - started < 10
 
 
 def test_a_slow_viewer_skips_to_the_newest_and_holds_up_nobody(show: Show) -> None:
-    taken: dict[str, list[int]] = {"slow": [], "fast": []}
+    taken: dict[str, queue.SimpleQueue[int]] = {"slow": queue.SimpleQueue(), "fast": queue.SimpleQueue()}
+    goes_on = threading.Event()
 
-    def watch(who: str, pause_s: float) -> None:
+    def watch(who: str) -> None:
         seen = 0
-        while (frame := show.hub.wait_newer("cam", seen, 5)) is not None:
+        while (frame := show.hub.wait_newer("cam", seen, 60)) is not None:
             seen = frame.sequence
-            taken[who].append(frame.number)
-            time.sleep(pause_s)
+            taken[who].put(frame.number)
+            if who == "slow":
+                goes_on.wait(60)
 
-    threads = [in_thread(lambda: watch("slow", 0.2)), in_thread(lambda: watch("fast", 0))]
-    started = time.monotonic()
-    for number in range(60):
+    threads = [in_thread(lambda who=who: watch(who)) for who in taken]  # type: ignore[misc]
+    show.publish("cam", 0)
+    assert [numbers.get(timeout=60) for numbers in taken.values()] == [0, 0]
+    for number in range(1, 60):
         show.publish("cam", number)
-        time.sleep(0.01)
-    took_s = time.monotonic() - started
-    wait_for(lambda: taken["slow"][-1] == 59, "the slow one's last")
+        assert taken["fast"].get(timeout=60) == number
+    goes_on.set()
+    assert taken["slow"].get(timeout=60) == 59
     show.hub.close()
     for thread in threads:
-        thread.join(5)
-    assert took_s < 5
-    assert len(taken["fast"]) >= 50
-    assert len(taken["slow"]) < 20
-    assert all(numbers == sorted(set(numbers)) for numbers in taken.values())
+        thread.join(30)
+    assert all(numbers.empty() for numbers in taken.values())
 
 
 def test_the_picked_stream_is_the_first_by_name_that_is_alive(show: Show) -> None:
@@ -314,8 +319,8 @@ def test_close_wakes_everyone_at_once(show: Show) -> None:
     started = time.monotonic()
     show.hub.close()
     for waiter in waiters:
-        waiter.join(5)
-    assert time.monotonic() - started < 2
+        waiter.join(30)
+    assert time.monotonic() - started < 20  # of the sixty that they would wait
     assert got == [None] * 60
     assert show.hub.closed
     assert show.hub.wait_newer("cam", 0, 60) is None
@@ -328,27 +333,31 @@ def test_a_hundred_waiting_viewers_do_not_slow_publishing_down() -> None:
 
     def watch(viewer: int) -> None:
         seen = 0
-        while (frame := hub.wait_newer("cam", seen, 5)) is not None:
+        while (frame := hub.wait_newer("cam", seen, 60)) is not None:
             seen = frame.sequence
             counts[viewer] += 1
 
-    alone_s = median_publish_s(hub, frames)
+    alone_s = median_publish_s(hub, frames, lambda number: True)
     threads = [in_thread(lambda viewer=viewer: watch(viewer)) for viewer in range(100)]  # type: ignore[misc]
     wait_for(lambda: min(counts) > 0, "all viewers")
-    watched_s = median_publish_s(hub, frames)
+    watched_s = median_publish_s(hub, frames, lambda number: min(counts) == number + 2)
     hub.close()
     for thread in threads:
-        thread.join(5)
-    assert min(counts) >= 0.8 * frames
+        thread.join(30)
+    assert set(counts) == {1 + frames}
     # Measured on two cores: 0.03 ms alone, 0.5 ms watched. At 30 frames a second there are 33 ms for each.
     assert watched_s < alone_s + 0.005
 
 
-def median_publish_s(hub: LiveHub, frames: int) -> float:
+def median_publish_s(hub: LiveHub, frames: int, all_have: Callable[[int], bool]) -> float:
+    """Of publishing a frame when all viewers have the one before and wait for the next."""
     took = []
     for number in range(frames):
         started = time.perf_counter()
         hub.publish("cam", number, 0, (), partial(bytes, 45_000))
         took.append(time.perf_counter() - started)
-        time.sleep(0.01)
+        while True:
+            time.sleep(0.005)
+            if all_have(number):
+                break
     return statistics.median(took)

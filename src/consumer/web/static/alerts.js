@@ -18,7 +18,7 @@ const EXAMPLE = `rules:
 
 /** That an alert lasts; and that its stream stands still, if so, since nobody knows then whether it is over. */
 function lasting(stream) {
-  const status = server.streams.find(({ name }) => name === stream);
+  const status = server.streams.find(({ stream: name }) => name === stream);
   return status && standsStill(status) ? `lasts · ${figuresOf(status)}` : "lasts";
 }
 
