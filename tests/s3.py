@@ -9,7 +9,6 @@ import socket
 import subprocess
 import sys
 import threading
-import time
 import urllib.request
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -21,7 +20,7 @@ import boto3
 import pytest
 
 from objects import Access
-from ports import accepts, choose_port
+from ports import choose_port
 
 KEY, SECRET = "test-key", "test-secret-not-to-be-shown"
 
@@ -107,20 +106,36 @@ class ObjectStore:
     def _check_after(self, requests: str) -> None:
         headers = {"Content-Type": "text/plain"}
         asked = urllib.request.Request(f"{self.endpoint}/moto-api/reset-auth", requests.encode(), headers)
-        with urllib.request.urlopen(asked, timeout=10):
+        with urllib.request.urlopen(asked, timeout=60):
             pass
+
+
+# It says which port it got: one chosen for it could be somebody else's by the time it listens.
+_SERVER = """
+import threading
+from moto.server import ThreadedMotoServer
+
+server = ThreadedMotoServer("127.0.0.1", 0, verbose=False)
+server.start()
+print(server.get_host_and_port()[1], flush=True)
+threading.Event().wait()
+"""
 
 
 @pytest.fixture(scope="session")
 def s3() -> Iterator[ObjectStore]:
     """One object store for the whole run; each test makes buckets of its own."""
-    port = choose_port()
     process = subprocess.Popen(
-        [sys.executable, "-c", f"from moto.server import main; main(['-H', '127.0.0.1', '-p', '{port}'])"],
-        stdout=subprocess.DEVNULL,
+        [sys.executable, "-c", _SERVER],
+        stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
+        text=True,
         start_new_session=True,
     )
+    assert process.stdout is not None
+    with process.stdout as said:
+        port = said.readline().strip()
+    assert port, "moto's server did not start"
     endpoint = f"http://127.0.0.1:{port}"
     client = boto3.client(
         "s3",
@@ -130,10 +145,6 @@ def s3() -> Iterator[ObjectStore]:
         region_name="us-east-1",
     )
     try:
-        deadline = time.monotonic() + 60
-        while not accepts(port):
-            assert process.poll() is None and time.monotonic() < deadline, "moto's server did not start"
-            time.sleep(0.05)
         yield ObjectStore(endpoint, client, process.pid)
     finally:
         client.close()
@@ -147,36 +158,49 @@ class Gate:
     def __init__(self, store: ObjectStore) -> None:
         self._behind = ("127.0.0.1", int(store.endpoint.rpartition(":")[2]))
         self._port = choose_port()
-        self._open: list[socket.socket] = []
+        self._lock = threading.Lock()
         self._listener: socket.socket | None = None
+        self._connections: list[socket.socket] = []
         self.store = ObjectStore(f"http://127.0.0.1:{self._port}", store.client, store.process)
-        self.requests = 0
 
     def open(self) -> None:
         listener = socket.create_server(("127.0.0.1", self._port))
-        self._listener = listener
+        with self._lock:
+            self._listener = listener
         threading.Thread(target=self._take, args=(listener,), daemon=True).start()
 
     def shut(self) -> None:
-        """Refuse connections, and break those there are."""
-        if self._listener is not None:
-            self._open.append(self._listener)
-        self._listener = None
-        for one in self._open:
-            with suppress(OSError):
-                one.shutdown(socket.SHUT_RDWR)
-            one.close()
-        self._open.clear()
+        """Refuse connections, and break those there are: also one that is being made just now."""
+        with self._lock:
+            ended = [*self._connections, *([self._listener] if self._listener else [])]
+            self._listener, self._connections = None, []
+        _end(*ended)
 
     def _take(self, listener: socket.socket) -> None:
         with suppress(OSError):
             while True:
-                near = listener.accept()[0]
-                far = socket.create_connection(self._behind)
-                self._open += [near, far]
-                self.requests += 1
-                for pair in ((near, far), (far, near)):
-                    threading.Thread(target=_hand_on, args=pair, daemon=True).start()
+                self._join(listener.accept()[0], listener)
+
+    def _join(self, near: socket.socket, listener: socket.socket) -> None:
+        try:
+            far = socket.create_connection(self._behind)
+        except OSError:
+            _end(near)
+            return
+        with self._lock:
+            if self._listener is not listener:  # shut meanwhile
+                _end(near, far)
+                return
+            self._connections += [near, far]
+        for pair in ((near, far), (far, near)):
+            threading.Thread(target=_hand_on, args=pair, daemon=True).start()
+
+
+def _end(*sockets: socket.socket) -> None:
+    for one in sockets:
+        with suppress(OSError):
+            one.shutdown(socket.SHUT_RDWR)
+        one.close()
 
 
 def _hand_on(one: socket.socket, other: socket.socket) -> None:

@@ -82,7 +82,7 @@ class Trainer:
         )
 
     def ended(self) -> tuple[int, str, str]:
-        out, err = self.process.communicate(timeout=120)
+        out, err = self.process.communicate(timeout=500)
         return self.process.returncode, out, err
 
 

@@ -143,11 +143,11 @@ def test_shares_say_how_much_of_a_period_was_what(client: FlaskClient, database:
 def test_without_a_period_stats_are_of_the_last_day_and_never_of_the_future(client: FlaskClient) -> None:
     now_us = time.time_ns() // 1000
     stats = got(client, "/stats")
-    assert abs(stats["until_us"] - now_us) < 10 * SECOND
+    assert now_us <= stats["until_us"] <= time.time_ns() // 1000
     assert stats["until_us"] - stats["since_us"] == DAY
     assert stats["events"] == {} and stats["shares"] == []
     stats = got(client, "/stats", since="1h", until=iso(now_us + DAY))
-    assert abs(stats["until_us"] - now_us) < 10 * SECOND
+    assert now_us <= stats["until_us"] <= time.time_ns() // 1000
     stats = got(client, "/stats", until=iso(T0))
     assert (stats["since_us"], stats["until_us"]) == (T0 - DAY, T0)
     stats = got(client, "/stats", since=iso(now_us + DAY))

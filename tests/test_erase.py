@@ -24,7 +24,7 @@ STREAMS, LABELS = ("door", "yard"), ("sitting", "smoking")
 
 @pytest.fixture
 def seen(store: EventStore, database: Database[Document]) -> tuple[list[Event], list[Episode], list[Alert]]:
-    """Two labels on two streams, two events a second, in stretches of some minutes."""
+    """Two labels on two streams, an event a second, in stretches of a minute or two."""
     dice = random.Random(11)
     events: list[Event] = []
     episodes: list[Episode] = []
@@ -32,8 +32,8 @@ def seen(store: EventStore, database: Database[Document]) -> tuple[list[Event], 
     for stream, label in product(STREAMS, LABELS):
         at = T0
         while at < T0 + 600 * S:
-            frames = dice.randrange(2, 200)
-            times = [at + k * S // 2 for k in range(frames)]
+            frames = dice.randrange(2, 100)
+            times = [at + k * S for k in range(frames)]
             events += [
                 Event(stream, "r", len(events) + k, us, 0, label, round(dice.random(), 3), "m", 0, 0)
                 for k, us in enumerate(times)

@@ -104,7 +104,7 @@ def framewatch_evaluate(*arguments: object) -> subprocess.CompletedProcess[str]:
     program = "import sys; sys.modules.update(tensorflow=None, keras=None); from cli import main; main(sys.argv[1:])"
     return subprocess.run(
         [sys.executable, "-W", "error", "-c", program, "evaluate", *map(str, arguments)],
-        cwd=REPOSITORY, capture_output=True, text=True, timeout=120, check=False,
+        cwd=REPOSITORY, capture_output=True, text=True, timeout=280, check=False,
     )  # fmt: skip
 
 

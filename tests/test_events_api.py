@@ -8,7 +8,6 @@ import http.client
 import io
 import json
 import random
-import statistics
 import threading
 import time
 import tracemalloc
@@ -27,6 +26,7 @@ from flask_openapi3.openapi import OpenAPI
 from pymongo.database import Database
 from werkzeug.test import TestResponse
 
+from conftest import wait_for
 from consumer.frames import FrameReader
 from consumer.health import Health
 from consumer.live import LiveHub
@@ -51,7 +51,7 @@ from test_frames import frame, send
 STREAMS = ("door", "front door", "камера-2", "cam@3")
 LABELS = ("face", "=cmd|' /C calc'!A0", 'a,b"c\nd', "+1", "-x", "@y", "not smoking", "$ne", "#1 % & ?")
 HEALTHY = Health("healthy", "up", "up", 2, 0, 30.0, 20.0, 40.0, 0, {})
-FASTEST_S = 0.25  # pages take some ten milliseconds; the machine may be busy
+FASTEST_S = 0.25  # pages take some ten milliseconds
 
 
 def event(**changes: Any) -> Event:
@@ -369,7 +369,7 @@ def test_the_whole_frame_comes_from_kafka_until_it_is_gone(
             assert answer.headers["Content-Type"] == "image/jpeg" and "private" in answer.headers["Cache-Control"]
         place = TopicPartition(topic, 0, 1)
         admin = make_admin(endpoints.kafka, {})
-        admin.delete_records([place])[place].result(10)
+        admin.delete_records([place])[place].result(60)
         gone = client.get(urls[2])
         assert gone.status_code == 410 and gone.headers["Content-Type"] == "application/problem+json"
         assert "does not keep it any more" in gone.text
@@ -485,7 +485,7 @@ class Slow(EventQueries):
 
     def page(self, where: EventFilter, limit: int = 50, cursor: int | None = None) -> Page:  # noqa: ARG002
         at = cursor or 0
-        if at and not self.go_on.wait(10):
+        if at and not self.go_on.wait(60):
             raise AssertionError
         if at and self._fails:
             raise StoreUnavailable("away")
@@ -500,7 +500,7 @@ def test_a_download_cut_short_by_the_store_does_not_look_whole(database: Databas
     queries = slow(fails=True)
     queries.go_on.set()
     with serving(dataclasses.replace(records_of(database), events=queries)) as port:
-        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
+        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
         connection.request("GET", "/events.jsonl")
         answer = connection.getresponse()
         assert answer.status == 200
@@ -512,7 +512,7 @@ def test_a_download_cut_short_by_the_store_does_not_look_whole(database: Databas
 def test_a_fifth_download_at_a_time_is_told_to_come_again(database: Database[Document]) -> None:
     queries = slow()
     with serving(dataclasses.replace(records_of(database), events=queries)) as port:
-        connections = [http.client.HTTPConnection("127.0.0.1", port, timeout=10) for _ in range(5)]
+        connections = [http.client.HTTPConnection("127.0.0.1", port, timeout=30) for _ in range(5)]
 
         def ask(connection: http.client.HTTPConnection, method: str = "GET") -> http.client.HTTPResponse:
             connection.request(method, "/events.csv")
@@ -525,7 +525,14 @@ def test_a_fifth_download_at_a_time_is_told_to_come_again(database: Database[Doc
         assert ask(connections[4], "HEAD").read() == b""
         queries.go_on.set()
         assert all(len(answer.read().splitlines()) == 3 for answer in answers[:4])
-        assert ask(connections[4]).status == 200
+
+        def may_come() -> bool:
+            answer = ask(connections[4])
+            if answer.status == 503:
+                answer.read()
+            return answer.status == 200
+
+        wait_for(may_come, "its place")  # which is free a moment after the end of an answer
         for connection in connections:
             connection.close()
 
@@ -586,7 +593,7 @@ def test_pages_of_a_hundred_thousand_events_come_at_once(
         "deep cursor, label": {"cursor": deep, "label": "label 2"},
     }
     for name, query in queries.items():
-        taken_s = median_s(partial(got, client, "/events", **query))
+        taken_s = fastest_s(partial(got, client, "/events", **query))
         slowest = max(slowest, taken_s)
         lines.append(f"  {name:<26} {taken_s * 1000:>8.1f}")
     with capsys.disabled():
@@ -615,10 +622,11 @@ def test_a_long_download_takes_no_more_memory_than_a_short_one(
     assert peak < 12e6
 
 
-def median_s(do: Callable[[], object]) -> float:
+def fastest_s(do: Callable[[], object]) -> float:
+    """Of five tries: what else the machine does only ever adds to it."""
     taken = []
     for _ in range(5):
         started = time.perf_counter()
         do()
         taken.append(time.perf_counter() - started)
-    return statistics.median(taken)
+    return min(taken)

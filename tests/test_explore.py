@@ -165,7 +165,7 @@ def test_the_command_says_what_it_found_in_a_bucket_and_needs_no_tensorflow(tmp_
         capture_output=True,
         text=True,
         check=False,
-        timeout=120,
+        timeout=280,
     )
     assert done.returncode == 0, done.stderr
     figures: dict[str, Any] = json.loads(done.stdout)

@@ -7,7 +7,7 @@ import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import cv2
 import numpy as np
@@ -20,7 +20,7 @@ from stream.message import Frame, Record, to_record
 from vision.jpeg import decode_img, encode_jpeg
 from vision.types import Box, Detection, Image
 
-Call = tuple[tuple[str, ...], tuple[int, ...]]
+Call = tuple[tuple[str | None, ...], tuple[int, ...]]
 
 
 @dataclass
@@ -38,10 +38,10 @@ class Recorder:
     def __post_init__(self) -> None:
         self.gate.set()
 
-    def classify(self, images: Sequence[Image], streams: Sequence[str] = ()) -> list[list[Detection]]:
+    def classify(self, images: Sequence[Image], streams: Sequence[str | None] = ()) -> list[list[Detection]]:
         shades = tuple(round(float(image.mean())) for image in images)
         self.calls.append((tuple(streams), shades))
-        assert self.gate.wait(10)
+        assert self.gate.wait(60)
         if min(shades) < 5:
             raise RuntimeError("a black picture")
         return [[Detection("light" if shade > 127 else "dark", shade / 255, self.box)] for shade in shades]
@@ -77,16 +77,19 @@ def lanes(*classifiers: Recorder) -> Iterator[Lanes]:
 
 
 def outcomes_of(futures: Sequence[Future[Outcome]]) -> list[Outcome]:
-    return [future.result(10) for future in futures]
+    return [future.result(60) for future in futures]
 
 
 def test_a_frame_alone_goes_alone_and_at_once() -> None:
     classifier = Recorder()
     with lanes(classifier) as some:
-        started = time.monotonic()
+        taken = []
         for number in range(5):
-            some.submit(received(number)).result(10)
-        assert time.monotonic() - started < 1
+            started = time.monotonic()
+            some.submit(received(number)).result(60)
+            taken.append(time.monotonic() - started)
+        # A wait for others would hold up each of them; a busy machine holds up one or another.
+        assert min(taken) < 0.1
     assert [len(shades) for _, shades in classifier.calls] == [1] * 5
 
 
@@ -138,13 +141,21 @@ def test_where_classifiers_remember_each_stream_has_one_lane_and_its_order() -> 
         for stream in seen_by[-1]:
             assert [shade for name, shade in pairs if name == stream] == [100 + n for n in range(40)]
     assert len(seen_by[0]) == len(seen_by[1]) == 2
-    assert seen_by[0] | seen_by[1] == set(streams)
+    assert seen_by[0] | seen_by[1] == {f"{stream}/r" for stream in streams}
+
+
+def test_a_new_run_of_a_stream_goes_on_with_nothing_and_a_picture_of_its_own_with_nobody() -> None:
+    frame = Frame("cam", "r", 0, 10**15, 64, 48, encode_jpeg(grey(100)))
+    frames = [frame, replace(frame, run="other"), replace(frame, name="1.png"), replace(frame, stream="door")]
+    classifier = Recorder(remembers=True)
+    examine([Received("frames", 0, n, to_record(each)) for n, each in enumerate(frames)], classifier)
+    assert classifier.calls[0][0] == ("cam/r", "cam/other", None, "door/r")
 
 
 def test_records_without_a_key_go_their_way_too() -> None:
     with lanes(Recorder(remembers=True), Recorder(remembers=True)) as some:
         record = Received("frames", 0, 3, Record(None, b"x", (), 0))
-        outcome = some.submit(record).result(10)
+        outcome = some.submit(record).result(60)
     assert isinstance(outcome, Rejected) and outcome.reason == "key"
 
 
@@ -183,7 +194,7 @@ def test_records_that_are_no_frames_take_nothing_from_the_others_of_their_batch(
     found = examine(batch, classifier)
     assert numbers(found) == [0, 1, 2, 3]
     assert [o.reason if isinstance(o, Rejected) else "seen" for o in found] == ["seen", "truncated", "seen", "empty"]
-    assert classifier.calls == [(("cam", "cam"), (100, 102))]
+    assert classifier.calls == [(("cam/r", "cam/r"), (100, 102))]
 
 
 def test_a_batch_with_nothing_to_look_at_asks_no_classifier() -> None:
@@ -202,7 +213,7 @@ def test_large_pictures_are_decoded_a_few_at_a_time() -> None:
 
 def test_a_number_of_answers_other_than_of_pictures_is_a_failure() -> None:
     class Short(Recorder):
-        def classify(self, images: Sequence[Image], streams: Sequence[str] = ()) -> list[list[Detection]]:
+        def classify(self, images: Sequence[Image], streams: Sequence[str | None] = ()) -> list[list[Detection]]:
             return super().classify(images, streams)[1:]
 
     (found,) = examine([received(1)], Short())
@@ -272,4 +283,4 @@ def test_room_tells_when_all_is_done() -> None:
     assert room.wait_empty(lambda: False, 0.05) == 2
     assert room.wait_empty(lambda: True, 60) == 2
     threading.Timer(0.1, lambda: room.done(2)).start()
-    assert room.wait_empty(lambda: False, 10) == 0
+    assert room.wait_empty(lambda: False, 60) == 0

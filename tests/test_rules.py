@@ -142,7 +142,7 @@ def test_hostile_files_are_refused_at_once_and_run_nothing(load: Load, tmp_path:
         f"{chr(98 + n)}: &{chr(98 + n)} [{','.join([f'*{chr(97 + n)}'] * 9)}]\n" for n in range(20)
     )
     made = tmp_path / "made"
-    started = time.monotonic()
+    started_s = time.process_time()  # of this process: others may have the machine meanwhile
     for text in (
         bomb + "rules: *u",
         bomb.replace("a: &a", "rules: &a", 1),
@@ -154,7 +154,7 @@ def test_hostile_files_are_refused_at_once_and_run_nothing(load: Load, tmp_path:
     ):
         with pytest.raises(SettingError):
             load(text)
-    assert time.monotonic() - started < 10
+    assert time.process_time() - started_s < 10
     assert not made.exists()
 
 

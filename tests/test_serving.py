@@ -59,13 +59,13 @@ def consumed(
     settings = ("--topic", topic, "--group", topic, "--database", database.name, "--port", choose_port())
     worker = framewatch("consume", *settings, *options, **env)
     sent = framewatch("produce", source, "--topic", topic, "--stream", "cam", "--fps", "max")
-    assert sent.wait(60) == 0
+    assert sent.wait(200) == 0
 
     def stored() -> bool:
         assert worker.poll() is None, worker.communicate()[1]
         return database["events"].estimated_document_count() >= n
 
-    wait_for(stored, f"{n} events")
+    wait_for(stored, f"{n} events", 200)
     return worker
 
 
@@ -126,7 +126,7 @@ def test_a_bundle_is_checked_before_anything_is_started(framewatch: Command, bun
         (framewatch("consume", "--runtime", "tensorflow"), "framewatch: --runtime: got 'tensorflow': "),
     ]
     for process, line in runs:
-        _, said = process.communicate(timeout=30)
+        _, said = process.communicate(timeout=200)
         assert said.startswith(line), said
         assert said.count("\n") == 1, said
         assert process.returncode in {1, 2}
@@ -153,7 +153,7 @@ def test_mtcnn_finds_faces_with_five_landmarks(tmp_path: Path) -> None:
     large = cv2.resize(face, None, fx=4, fy=4)
     np.savez(tmp_path / "p.npz", face=face, large=large, grey=np.full((9, 200, 3), 99, np.uint8))
     command = [sys.executable, "-c", MTCNN, str(tmp_path / "p.npz")]
-    done = subprocess.run(command, check=False, capture_output=True, text=True, timeout=120)
+    done = subprocess.run(command, check=False, capture_output=True, text=True, timeout=280)
     assert done.returncode == 0, done.stderr
     answer = json.loads(done.stdout.splitlines()[-1])
     assert re.fullmatch(r"faces-mtcnn@1-[0-9a-f]{8}", answer["model"])

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import os
 import socket
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,7 @@ import pytest
 from annotated_types import Ge, Gt
 from pydantic import SecretStr
 
-from conftest import REPOSITORY, SAMPLE
+from conftest import SAMPLE
 from errors import SettingError
 from settings import Settings, environment_name, load_settings, misspelt
 
@@ -249,37 +249,52 @@ WRONG = (
 )
 
 
+# What every command line needs is loaded once, which takes longest; each then runs in a process of its own.
+ANSWER_EACH = """
+import gc, json, os, signal, sys
+from cli import main
+
+gc.freeze()  # else each goes through all that was loaded once more when it ends
+for number, (variables, arguments) in enumerate(json.load(sys.stdin)):
+    if child := os.fork():
+        print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), flush=True)  # else the next would say it too
+        continue
+    for stream, name in ((1, "out"), (2, "err")):
+        os.dup2(os.open(f"{number}.{name}", os.O_WRONLY | os.O_CREAT), stream)
+    signal.alarm(100)  # ends one that does not end
+    os.environ.update(variables)
+    main(arguments)
+"""
+
+
 @pytest.fixture(scope="module")
 def answers(tmp_path_factory: pytest.TempPathFactory) -> dict[str, subprocess.CompletedProcess[str]]:
-    """What each command answers, several run at a time; none of them could reach a service if it tried."""
-    home = tmp_path_factory.mktemp("home")
+    """What each command answers; none of them could reach a service if it tried."""
+    folder = tmp_path_factory.mktemp("answers")
     clean = {name: value for name, value in os.environ.items() if not name.startswith("FRAMEWATCH_")}
-    taken = socket.create_server(("127.0.0.1", 0))  # so that no web server could start either
-    nowhere = {
-        "FRAMEWATCH_PORT": str(taken.getsockname()[1]),
-        "KAFKA_BOOTSTRAP_SERVERS": "127.0.0.1:1",
-        "MONGODB_URI": "mongodb://127.0.0.1:1",
+    with socket.create_server(("127.0.0.1", 0)) as taken:  # so that no web server could start either
+        nowhere = {
+            "FRAMEWATCH_HOME": str(folder / "home"),
+            "FRAMEWATCH_PORT": str(taken.getsockname()[1]),
+            "KAFKA_BOOTSTRAP_SERVERS": "127.0.0.1:1",
+            "MONGODB_URI": "mongodb://127.0.0.1:1",
+        }
+        done = subprocess.run(
+            [sys.executable, "-c", ANSWER_EACH],
+            input=json.dumps([[wrong.variables or {}, wrong.arguments] for wrong in WRONG]),
+            env=clean | nowhere,
+            cwd=folder,
+            capture_output=True,
+            text=True,
+            timeout=280,
+            check=True,
+        )
+    codes = list(map(int, done.stdout.split()))
+    said = [[(folder / f"{k}.{name}").read_text() for name in ("out", "err")] for k in range(len(WRONG))]
+    return {
+        str(wrong): subprocess.CompletedProcess(wrong.arguments, code, *texts)
+        for wrong, code, texts in zip(WRONG, codes, said, strict=True)
     }
-
-    def run(wrong: Wrong) -> subprocess.CompletedProcess[str]:
-        variables = {"FRAMEWATCH_HOME": str(home), **nowhere, **(wrong.variables or {})}
-        command = [sys.executable, "-c", "from cli import main; main()", *wrong.arguments]
-        try:
-            return subprocess.run(
-                command,
-                env=clean | variables,
-                cwd=REPOSITORY,
-                capture_output=True,
-                text=True,
-                timeout=10,
-                check=False,
-            )
-        except subprocess.TimeoutExpired as expired:
-            said = (expired.stderr or b"").decode()
-            return subprocess.CompletedProcess(command, -1, "", f"{said}ran for {expired.timeout} s")
-
-    with taken, ThreadPoolExecutor(4) as pool:
-        return dict(zip(map(str, WRONG), pool.map(run, WRONG), strict=True))
 
 
 @pytest.mark.parametrize("wrong", WRONG, ids=str)
@@ -301,7 +316,7 @@ def test_without_a_command_the_help_is_shown_in_its_own_lines(tmp_path: Path) ->
         env={**os.environ, "FRAMEWATCH_HOME": str(tmp_path)},
         capture_output=True,
         text=True,
-        timeout=20,
+        timeout=200,
         check=False,
     )
     said = answer.stdout + answer.stderr

@@ -7,7 +7,6 @@ import logging
 import os
 import random
 import signal
-import statistics
 import threading
 import time
 import tracemalloc
@@ -644,7 +643,7 @@ def test_pages_and_counts_of_a_hundred_thousand_events_come_at_once(
         "stream, rare confidence": EventFilter("cam-3", min_confidence=0.999),
         "absent stream": EventFilter("nobody"),
     }.items():
-        page_s, counts_s = median_s(partial(many.page, where)), median_s(partial(many.counts, where))
+        page_s, counts_s = fastest_s(partial(many.page, where)), fastest_s(partial(many.counts, where))
         lines.append(f"  {name:<24} {page_s * 1000:>11.1f} {counts_s * 1000:>12.1f}")
         slow += [(name, s) for s in (page_s, counts_s) if s > FASTEST_S]
     with capsys.disabled():
@@ -656,16 +655,17 @@ def test_the_last_page_comes_as_fast_as_the_first(many: EventQueries) -> None:
     last = many.page(EventFilter(), 50, T0 + 100_000)
     assert last.cursor is None
     assert len(last.events) == 32
-    assert median_s(lambda: many.page(EventFilter(), 50, T0 + 100_000)) < FASTEST_S
+    assert fastest_s(lambda: many.page(EventFilter(), 50, T0 + 100_000)) < FASTEST_S
 
 
-def median_s(do: Callable[[], object]) -> float:
+def fastest_s(do: Callable[[], object]) -> float:
+    """Of five tries: what else the machine does only ever adds to it."""
     taken = []
     for _ in range(5):
         started = time.perf_counter()
         do()
         taken.append(time.perf_counter() - started)
-    return statistics.median(taken)
+    return min(taken)
 
 
 def test_pages_of_many_events_leave_no_gap(many: EventQueries) -> None:

@@ -39,6 +39,12 @@ class Store:
         self.alerts = {each.id: each for each in alerts}
         self.away = False
         self.goes_away = False  # with the next mark
+        self.looks = 0
+        self._lock = threading.Lock()
+
+    def comes_back(self) -> None:
+        with self._lock:
+            self.goes_away = self.away = False
 
     def add(self, each: Alert) -> None:
         self.alerts[each.id] = each
@@ -46,10 +52,13 @@ class Store:
     def waiting(self, limit: int = 100) -> list[Alert]:
         if self.away:
             raise StoreUnavailable("the store does not answer")
-        return [each for each in list(self.alerts.values()) if each.webhook == "waiting"][:limit]
+        found = [each for each in list(self.alerts.values()) if each.webhook == "waiting"][:limit]
+        self.looks += 1
+        return found
 
     def mark(self, alert_id: str, webhook: State, attempts: int, error: str) -> None:
-        self.away = self.away or self.goes_away
+        with self._lock:
+            self.away = self.away or self.goes_away
         if self.away:
             raise StoreUnavailable("the store does not answer")
         self.alerts[alert_id] = replace(self.alerts[alert_id], webhook=webhook, attempts=attempts, error=error)
@@ -131,7 +140,7 @@ def test_an_alert_is_posted_as_json_with_its_id_as_key(receiver: Receiver, start
     webhook = start(receiver.url, store)
     store.add(alert())
     webhook.wake()
-    wait_for(lambda: store.states() == {"sent"}, "the alert sent", 5)
+    wait_for(lambda: store.states() == {"sent"}, "the alert sent")
     [(path, headers, body)] = receiver.got
     assert path == "/secret-path?token=secret-token"
     assert headers["Content-Type"] == "application/json"
@@ -159,7 +168,9 @@ def test_it_is_posted_again_after_errors_silence_and_redirects_until_it_is_taken
     receiver.answers = [500, "hang", 302, 429, 204]
     store = Store(alert())
     start(receiver.url, store)
-    wait_for(lambda: store.states() == {"sent"}, "the alert sent", 20)
+    wait_for(lambda: len(receiver.got) >= 2, "the silence")
+    monkeypatch.setattr(module, "TIMEOUT_S", 30)  # again: what answers is not to be taken for silent
+    wait_for(lambda: store.states() == {"sent"}, "the alert sent")
     assert len(receiver.got) == 5
     assert len({headers["Idempotency-Key"] for _, headers, _ in receiver.got}) == 1
     assert {path for path, _, _ in receiver.got} == {"/secret-path?token=secret-token"}  # no redirect was followed
@@ -191,7 +202,7 @@ def test_it_is_given_up_after_eight_tries_and_the_log_says_so_without_secrets(
     store = Store(alert())
     with caplog.at_level(logging.INFO):
         webhook = start(receiver.url, store)
-        wait_for(lambda: store.states() == {"failed"}, "the alert given up", 10)
+        wait_for(lambda: store.states() == {"failed"}, "the alert given up")
     assert len(receiver.got) == MAX_TRIES
     [stored] = store.alerts.values()
     assert (stored.attempts, stored.error) == (MAX_TRIES, "answered 404")
@@ -207,7 +218,7 @@ def test_a_receiver_that_is_not_there_is_named_without_secrets(
     port = choose_port()
     with caplog.at_level(logging.INFO):
         start(f"http://some:body@127.0.0.1:{port}/secret?token=secret", store, first_wait_s=30)
-        wait_for(lambda: [each.attempts for each in store.alerts.values()] == [1], "a try", 10)
+        wait_for(lambda: [each.attempts for each in store.alerts.values()] == [1], "a try")
     [stored] = store.alerts.values()
     assert (stored.webhook, stored.error) == ("waiting", "no connection")
     assert f"http://127.0.0.1:{port}" in caplog.text
@@ -219,14 +230,14 @@ def test_one_alert_that_is_refused_keeps_no_other_back(receiver: Receiver, start
     receiver.answers = [400, 200]
     store = Store(alert(1), alert(2), alert(3))
     start(receiver.url, store, first_wait_s=60)
-    wait_for(lambda: len(receiver.got) == 3, "all tried", 10)
-    wait_for(lambda: [a.webhook for a in store.alerts.values()] == ["waiting", "sent", "sent"], "two sent", 5)
+    wait_for(lambda: len(receiver.got) == 3, "all tried")
+    wait_for(lambda: [a.webhook for a in store.alerts.values()] == ["waiting", "sent", "sent"], "two sent")
 
 
 def test_more_than_a_hundred_that_wait_are_all_posted(receiver: Receiver, start: Start) -> None:
     store = Store(*(alert(number) for number in range(250)))
     start(receiver.url, store)
-    wait_for(lambda: store.states() == {"sent"}, "all sent", 30)
+    wait_for(lambda: store.states() == {"sent"}, "all sent")
     assert len(receiver.got) == 250
 
 
@@ -234,27 +245,27 @@ def test_tries_of_an_earlier_process_count(receiver: Receiver, start: Start) -> 
     receiver.answers = [500]
     store = Store(alert(attempts=MAX_TRIES - 1))
     start(receiver.url, store)
-    wait_for(lambda: store.states() == {"failed"}, "the alert given up", 10)
+    wait_for(lambda: store.states() == {"failed"}, "the alert given up")
     assert len(receiver.got) == 1
 
 
 def test_alerts_of_other_processes_are_posted_when_nobody_else_does(receiver: Receiver, start: Start) -> None:
     store = Store()
     start(receiver.url, store, look_s=0.2)
-    time.sleep(0.1)
+    wait_for(lambda: store.looks > 0, "the first look")
     store.add(alert())  # and nobody wakes this one
-    wait_for(lambda: store.states() == {"sent"}, "the alert sent", 10)
+    wait_for(lambda: store.states() == {"sent"}, "the alert sent")
 
 
 def test_an_alert_taken_while_the_store_was_away_is_not_posted_again(receiver: Receiver, start: Start) -> None:
     store = Store(alert())
     store.goes_away = True
     start(receiver.url, store)
-    wait_for(lambda: len(receiver.got) == 1 and store.away, "a try", 10)
-    time.sleep(0.1)
+    wait_for(lambda: len(receiver.got) == 1 and store.away, "a try")
+    time.sleep(0.1)  # in which it would be posted some times more
     assert store.states() == {"waiting"}
-    store.goes_away = store.away = False
-    wait_for(lambda: store.states() == {"sent"}, "the alert marked", 10)
+    store.comes_back()
+    wait_for(lambda: store.states() == {"sent"}, "the alert marked")
     assert len(receiver.got) == 1
 
 
@@ -262,10 +273,13 @@ def test_closing_takes_two_seconds_at_most_while_a_receiver_hangs(receiver: Rece
     receiver.answers = ["hang"]
     store = Store(alert())
     webhook = start(receiver.url, store)
-    wait_for(lambda: len(receiver.got) == 1, "a try", 10)
+    wait_for(lambda: len(receiver.got) == 1, "a try")
     before_s = time.monotonic()
     webhook.close()
-    assert time.monotonic() - before_s < 2.5
+    # It is told to wait two seconds; a busy machine may take longer to wake it, but not as long as the receiver.
+    assert module._END_S == 2
+    assert time.monotonic() - before_s < 4 < module.TIMEOUT_S
+    receiver.end.set()
     assert store.states() == {"waiting"}  # left to the next process
 
 
