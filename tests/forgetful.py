@@ -83,12 +83,12 @@ def forgetful(kafka: str) -> Iterator[Forgetful]:
     way, ready = Forgetful(host, int(port)), threading.Event()
     thread = threading.Thread(target=lambda: asyncio.run(way.serve(ready)))
     thread.start()
-    assert ready.wait(5)
+    assert ready.wait(60)
     try:
         yield way
     finally:
         way.close()
-        thread.join(5)
+        thread.join(60)
 
 
 async def _message(end: asyncio.StreamReader) -> bytes:

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
+from jgo.maven import MavenContext
 
 from errors import ServiceError
 from services.jars import Jar, jar_paths, locked_jars
 from settings import load_settings
+from test_sources import Web, file_of, serving
 
 
 @pytest.fixture(scope="module")
@@ -19,20 +23,36 @@ def small() -> Jar:
     return jar
 
 
+@pytest.fixture(autouse=True)
+def central(small: Jar, monkeypatch: pytest.MonkeyPatch) -> Iterator[Web]:
+    """A repository with that jar and nothing else, in the place of the one that all the world asks."""
+    (jar,) = jar_paths(load_settings().cache, [small])
+    with serving() as web:
+        web.routes[f"/{small.group.replace('.', '/')}/{small.artifact}/{small.version}/{small.name}"] = file_of(
+            jar.read_bytes()
+        )
+        there = partial(MavenContext, remote_repos={"central": web.address("")})
+        monkeypatch.setattr("services.jars.MavenContext", there)
+        monkeypatch.setenv("no_proxy", "127.0.0.1")
+        yield web
+
+
 @pytest.fixture
 def no_network(monkeypatch: pytest.MonkeyPatch) -> None:
     """Every request goes to a port on which nobody listens."""
     for name in ("https_proxy", "http_proxy", "HTTPS_PROXY", "HTTP_PROXY"):
         monkeypatch.setenv(name, "http://127.0.0.1:1")
     monkeypatch.setenv("no_proxy", "")
+    monkeypatch.delenv("NO_PROXY", raising=False)
 
 
-def test_a_jar_is_downloaded_once_and_then_found(tmp_path: Path, small: Jar) -> None:
+def test_a_jar_is_downloaded_once_and_then_found(tmp_path: Path, small: Jar, central: Web) -> None:
     (path,) = jar_paths(tmp_path, [small])
     assert path.stat().st_size > 1000
     before = path.stat().st_mtime_ns
     assert jar_paths(tmp_path, [small]) == [path]
     assert path.stat().st_mtime_ns == before
+    assert [request.endswith(small.name) for request in central.requests].count(True) == 1
 
 
 def test_a_damaged_jar_is_downloaded_again(tmp_path: Path, small: Jar) -> None:

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import secrets
 import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -14,42 +17,49 @@ from services.home import Endpoints
 from services.jars import jar_paths, locked_jars
 from services.kafka import tool_argv, tool_names
 from settings import load_settings
+from stream.kafka import ensure_topic
 from vision.jpeg import decode_img
 
 
 def run(command: Command, *arguments: object) -> str:
     process = command("kafka", *arguments)
-    out, err = process.communicate(timeout=60)
+    out, err = process.communicate(timeout=240)
     assert process.returncode == 0, err
     return out
 
 
-@pytest.fixture
-def clip(framewatch: Command, topic: str) -> str:
-    """A topic with the sample on it."""
-    producer = framewatch("produce", SAMPLE, "--fps", "max", "--topic", topic, "--run", "r", "--json")
-    out, err = producer.communicate(timeout=60)
-    assert json.loads(out)["delivered"] == 420, err
+@pytest.fixture(scope="module")
+def clip(services: Services) -> str:
+    """A topic with the sample on it, for tests that read it."""
+    topic = f"clip-{secrets.token_hex(4)}"
+    ensure_topic(services.endpoints.kafka, topic, 2, 1, {})
+    done = subprocess.run(
+        [sys.executable, "-m", "producer", SAMPLE, "--fps", "max", "--topic", topic, "--run", "r", "--json"],
+        env=services.environment(), cwd=REPOSITORY, capture_output=True, text=True, timeout=240, check=False,
+    )  # fmt: skip
+    assert json.loads(done.stdout)["delivered"] == 420, done.stderr
     return topic
 
 
-def test_topics_are_listed_described_and_deleted(framewatch: Command, clip: str) -> None:
-    assert clip in run(framewatch, "topics", "--list").split()
-    assert "PartitionCount: 2" in run(framewatch, "topics", "--describe", "--topic", clip)
-    run(framewatch, "topics", "--delete", "--topic", clip)
-    assert clip not in run(framewatch, "topics", "--list").split()
+def test_topics_are_listed_described_and_deleted(framewatch: Command, topic: str) -> None:
+    described = framewatch("kafka", "topics", "--describe", "--topic", topic)
+    assert topic in run(framewatch, "topics", "--list").split()
+    out, err = described.communicate(timeout=240)
+    assert "PartitionCount: 2" in out, err
+    run(framewatch, "topics", "--delete", "--topic", topic)
+    assert topic not in run(framewatch, "topics", "--list").split()
 
 
 def test_the_console_consumer_reads_the_topic_from_its_beginning(services: Services, clip: str) -> None:
     script = REPOSITORY / "scripts" / "kafka-console-consumer"
-    options = ("--topic", clip, "--from-beginning", "--max-messages", "2", "--timeout-ms", "20000")
+    options = ("--topic", clip, "--from-beginning", "--max-messages", "2", "--timeout-ms", "60000")
     shown = [f"--formatter-property=print.{what}" for what in ("headers=true", "key=true", "value=false")]
     done = subprocess.run(
         [script, *options, *shown],
         env=services.environment(),
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=240,
         check=False,
     )
     first, second = done.stdout.splitlines()[:2]
@@ -61,8 +71,8 @@ def test_any_client_gets_a_picture_as_the_value(endpoints: Endpoints, clip: str,
     # As kcat does with -o -1 -c 1: the value, and nothing but the value, into a file.
     consumer = Consumer({"bootstrap.servers": endpoints.kafka, "group.id": clip, "auto.offset.reset": "earliest"})
     consumer.subscribe([clip])
-    message = consumer.poll(20)
-    assert message is not None
+    message = consumer.poll(60)
+    assert message is not None and message.error() is None
     (tmp_path / "frame.jpg").write_bytes(message.value() or b"")
     consumer.close()
     assert decode_img((tmp_path / "frame.jpg").read_bytes()).shape == (360, 640, 3)
@@ -77,6 +87,11 @@ def test_the_brokers_address_is_added_unless_given() -> None:
 def test_every_tool_named_is_among_the_jars() -> None:
     jars = jar_paths(load_settings().cache)
     assert len(jars) == len(locked_jars())
-    for tool in tool_names():
+
+    def said(tool: str) -> bytes:
         done = subprocess.run(tool_argv(jars, tool, "127.0.0.1:1", ["--help"]), capture_output=True, check=False)
-        assert b"ClassNotFoundException" not in done.stderr + done.stdout, tool
+        return done.stderr + done.stdout
+
+    with ThreadPoolExecutor(4) as pool:
+        for tool, text in zip(tool_names(), pool.map(said, tool_names()), strict=True):
+            assert text and b"ClassNotFoundException" not in text, tool

@@ -242,7 +242,7 @@ def test_patience_is_shorter_from_when_it_is_stopped() -> None:
     sender, summary = publisher(client, lambda: time.monotonic() > started + 0.2)
     sender.send(frame(0), wait=True)
     sender.finish(patience_s=60, hurry_s=0.2)
-    assert 0.4 <= time.monotonic() - started < 2
+    assert 0.4 <= time.monotonic() - started < 30  # and not a minute
     assert summary.failed == 1
 
 
@@ -355,7 +355,7 @@ def test_an_error_of_a_source_that_was_stopped_is_none() -> None:
 def test_stopped_while_it_waits_for_a_frames_time_that_frame_does_not_go() -> None:
     client, waits = Client(), list[float]()
     summary = produce(source(fps=0.01), Plan("t", "s", "r"), client.producer, lambda: bool(waits), sleep=waits.append)
-    assert waits == [pytest.approx(100, abs=1)]
+    assert len(waits) == 1 and 50 < waits[0] <= 100  # less by what the test itself took
     assert (summary.frames_read, summary.delivered, summary.dropped) == (1, 1, 0)
 
 
@@ -391,13 +391,19 @@ def test_a_live_picture_has_the_time_at_which_it_came_not_the_one_at_which_it_we
 
     def pictures() -> Iterator[Image]:
         for image in images(3):
-            time.sleep(0.05)
             came.append(time.time_ns() // 1000)
             yield image
 
     client = Client()
-    produce(source(pictures, live=True), Plan("t", "s", "r", fps=18), client.producer)
-    assert [one.time_us - moment < 5_000 for one, moment in zip(client.frames, came, strict=True)] == [True] * 3
+
+    def hold(summary: Summary) -> bool:  # noqa: ARG001
+        time.sleep(0.2)  # between the moment at which it came and the one at which it goes
+        return False
+
+    produce(source(pictures, live=True), Plan("t", "s", "r", fps=18), client.producer, hold=hold)
+    assert [0 <= one.time_us - moment < 150_000 for one, moment in zip(client.frames, came, strict=True)] == [
+        True
+    ] * 3
 
 
 def test_a_client_that_fails_for_good_ends_with_the_figures_and_the_reason() -> None:
@@ -421,5 +427,5 @@ def test_an_interrupt_waits_for_nothing() -> None:
     started = time.monotonic()
     with pytest.raises(KeyboardInterrupt):
         produce(source(interrupted), PLAN, client.producer)
-    assert time.monotonic() - started < 1
+    assert time.monotonic() - started < 9  # it would be ten seconds if it were only to end
     assert len(client) == 3

@@ -69,7 +69,9 @@ class EmbeddedKafka:
         Raises:
             ServiceError: the folder cannot be prepared.
         """
-        controller = choose_port(self.port + 1)
+        # Beside any other port than the usual the next one is even, as are those that Linux gives connections first:
+        # while the broker is restarted a client could get it.
+        controller = choose_port(self.port + (1 if self.port == USUAL_PORT else 2))
         settings = "\n".join(f"{key}={value}" for key, value in self._properties(controller).items())
         try:
             self._config.write_text(f"# Written at each start.\n{settings}\n")
