@@ -148,7 +148,7 @@ def box_pixels(image: Image | None) -> int:
     """How many have the colour of a face's box."""
     if image is None:
         return 0
-    colour = np.array(colour_of("face"), int)
+    colour = np.array(colour_of("face", ["face"]), int)
     return cv2.countNonZero(cv2.inRange(image, np.maximum(colour - 24, 0), np.minimum(colour + 24, 255)))
 
 

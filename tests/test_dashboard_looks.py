@@ -165,13 +165,21 @@ def test_the_page_is_light_quick_steady_and_asks_nobody_else(browser: Browser, s
 
 
 def test_a_label_has_the_colour_that_it_has_in_the_picture(browser: Browser) -> None:  # noqa: F811
-    labels = ["happy", "sad", "sitting", "Ähre", "smoking", "face", ""]
+    known = ["angry", "disgust", "fear", "happy", "neutral", "sad", "surprise"]
+    labels = [*known, "sitting", "Ähre", "smoking", "face", ""]
     with serve() as site:
         browser.open(f"http://127.0.0.1:{site.port}/")
         got = browser.driver.execute_async_script(
-            "const [labels, done] = arguments;"
-            "import('/static/colours.js').then(({ colourOf }) => done(labels.map(colourOf)))",
+            """
+            const [known, labels, done] = arguments;
+            Promise.all(['server', 'colours'].map((name) => import(`/static/${name}.js`))).then(
+                ([{ server }, { colourOf }]) => {
+                    server.about = { labels: known };
+                    done(labels.map(colourOf));
+                })""",
+            known,
             labels,
         )
-    expected = ["#" + bytes(reversed(colour_of(label))).hex() for label in labels]
+    expected = ["#" + bytes(reversed(colour_of(label, known))).hex() for label in labels]
     assert got == expected
+    assert len(set(got[: len(known)])) == len(known)

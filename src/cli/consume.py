@@ -151,6 +151,7 @@ def run_worker(
             stats,
             on_seen or (lambda seen: None),
             from_beginning,
+            classifiers.labels,
         )
         worker.run(stop.is_set)
     _log.info("ended: %s", ", ".join(f"{n} {what}" for what, n in stats.counts().items()))

@@ -12,7 +12,7 @@ import logging
 import queue
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import replace
 from functools import partial
@@ -55,6 +55,7 @@ class Worker:
         stats: Stats,
         on_seen: Callable[[Seen], None] = lambda seen: None,
         from_beginning: bool = False,
+        labels: Sequence[str] = (),
     ) -> None:
         """Make the worker; ``run`` starts it.
 
@@ -68,7 +69,9 @@ class Worker:
             stats: counts.
             on_seen: called for each frame in order, once it is classified.
             from_beginning: read the topic from its start whatever the group has committed.
+            labels: of the classifiers, in index order: pictures have their colours by it.
         """
+        self._labels = tuple(labels)
         self._lanes = lanes
         self._hub = hub
         self._stats = stats
@@ -130,7 +133,7 @@ class Worker:
             steady = self._steadiers.steadied(frame.stream, seen.detections, frame.time_us)
         else:  # a picture by itself has nothing to do with the one before
             steady = unsteadied(seen.detections)
-        render = partial(annotated_jpeg, frame.jpeg, steady.detections)
+        render = partial(annotated_jpeg, frame.jpeg, steady.detections, self._labels)
         place = (seen.received.topic, seen.received.partition)
         self._hub.publish(frame.stream, frame.number, frame.time_us, steady.labels, render, place)
         latency_s = None if is_upload(frame.stream) else time.time() - frame.time_us / 1e6

@@ -13,44 +13,59 @@ from vision.jpeg import decode_img, encode_jpeg
 from vision.types import Box, Detection, Image
 
 # Dark-on-light readable colours (BGR) told apart by people with colour blindness too: Okabe and Ito, 2008.
-_COLOURS: Final = [(115, 158, 0), (178, 114, 0), (0, 94, 213), (167, 121, 204), (233, 180, 86), (0, 159, 230)]
+_COLOURS: Final = [
+    (115, 158, 0), (178, 114, 0), (0, 94, 213), (167, 121, 204),
+    (233, 180, 86), (0, 159, 230), (193, 97, 134), (0, 168, 168),
+]  # fmt: skip
 _BRIGHT: Final = 140  # luminance from which black text can be read better than white
 _FONT: Final = cv2.FONT_HERSHEY_SIMPLEX
 _SMALLEST: Final = 0.3  # scale of the font that can just be read
 _QUALITY: Final = 80
 
 
-def annotated_jpeg(jpeg: bytes, detections: Sequence[Detection]) -> bytes:
-    """The picture in a JPEG file with each detection drawn, as a JPEG file.
+def annotated_jpeg(jpeg: bytes, detections: Sequence[Detection], labels: Sequence[str] = ()) -> bytes:
+    """The picture in a JPEG file with each detection drawn, as a JPEG file; otherwise as ``annotated``.
 
     Raises:
         BadPicture: the file is none, or not whole.
     """
-    return encode_jpeg(annotated(decode_img(jpeg), detections), _QUALITY)
+    return encode_jpeg(annotated(decode_img(jpeg), detections, labels), _QUALITY)
 
 
-def annotated(image: Image, detections: Sequence[Detection]) -> Image:
+def annotated(image: Image, detections: Sequence[Detection], labels: Sequence[str] = ()) -> Image:
     """A copy of the picture with each detection drawn; whole-frame labels stand in the upper left corner.
 
     Captions come last, so that no box crosses one, and each has a place of its own where there is one.
+
+    Args:
+        image: the picture.
+        detections: to be drawn.
+        labels: of the model, in index order: each has its colour by its place there.
     """
     drawn = image.copy()
     thickness = max(2, round(min(image.shape[:2]) / 240))
     for detection in detections:
-        colour = colour_of(detection.label)
+        colour = colour_of(detection.label, labels)
         if detection.box is not None:
             x, y, width, height = detection.box
             cv2.rectangle(drawn, (x, y), (x + width - 1, y + height - 1), colour, thickness)
         for point in detection.landmarks:
             cv2.circle(drawn, (round(point[0]), round(point[1])), thickness, colour, cv2.FILLED)
-    for caption in _captions(detections, image.shape[1], image.shape[0], thickness):
+    for caption in _captions(detections, labels, image.shape[1], image.shape[0], thickness):
         _draw(drawn, caption)
     return drawn
 
 
-def colour_of(label: str) -> tuple[int, int, int]:
-    """The label's colour (blue, green, red): the same one everywhere and always."""
-    return _COLOURS[zlib.crc32(label.encode()) % len(_COLOURS)]
+def colour_of(label: str, labels: Sequence[str] = ()) -> tuple[int, int, int]:
+    """The label's colour (blue, green, red), the same as on the pages.
+
+    Args:
+        label: to be drawn.
+        labels: of the model: no two of its first eight share a colour. A label that is not among them has one by its
+            name.
+    """
+    place = labels.index(label) if label in labels else zlib.crc32(label.encode())
+    return _COLOURS[place % len(_COLOURS)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +76,9 @@ class _Caption:
     colour: tuple[int, int, int]
 
 
-def _captions(detections: Sequence[Detection], width: int, height: int, thickness: int) -> list[_Caption]:
+def _captions(
+    detections: Sequence[Detection], labels: Sequence[str], width: int, height: int, thickness: int
+) -> list[_Caption]:
     """Each with a place inside the picture, and clear of the others and of other boxes where that can be."""
     line = 8 + 6 * thickness
     captions: list[_Caption] = []
@@ -83,7 +100,7 @@ def _captions(detections: Sequence[Detection], width: int, height: int, thicknes
             # and a hidden edge is nothing beside a caption far from its box.
             third = max(1, (text_width + 4) * line // 3)
             place = min(wanted, key=lambda place: (_hidden(place, taken), _hidden(place, others) // third))
-        captions.append(_Caption(text, scale, place, colour_of(detection.label)))
+        captions.append(_Caption(text, scale, place, colour_of(detection.label, labels)))
     return captions
 
 

@@ -1,8 +1,10 @@
-// One colour for each label, the same as in the pictures the server draws: CRC-32 of its name, modulo six colours of
-// Okabe and Ito (2008), which people with colour blindness can tell apart. The name always stands beside it.
+// One colour for each label, the same as in the pictures the server draws: by its place among the model's labels, so
+// that no two of up to eight share one; of a label that the model has not, CRC-32 of its name. Most are of Okabe and
+// Ito (2008), which people with colour blindness can tell apart. The name always stands beside it.
 import { draw, make } from "./dom.js";
+import { server } from "./server.js";
 
-const COLOURS = ["#009e73", "#0072b2", "#d55e00", "#cc79a7", "#56b4e9", "#e69f00"];
+const COLOURS = ["#009e73", "#0072b2", "#d55e00", "#cc79a7", "#56b4e9", "#e69f00", "#8661c1", "#a8a800"];
 
 const TABLE = Uint32Array.from({ length: 256 }, (_, byte) => {
   let value = byte;
@@ -16,9 +18,10 @@ function crc32(text) {
   return (value ^ 0xffffffff) >>> 0;
 }
 
-/** Of the label: 0 to 5, the number in the class `shade-N` too. */
+/** Of the label: 0 to 7, the number in the class `shade-N` too. */
 export function shadeOf(label) {
-  return crc32(label) % COLOURS.length;
+  const place = (server.about.labels ?? []).indexOf(label);
+  return (place < 0 ? crc32(label) : place) % COLOURS.length;
 }
 
 export function colourOf(label) {
