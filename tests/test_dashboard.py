@@ -69,10 +69,10 @@ def clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-def only_misses_deleted_crops(page: Browser) -> bool:
-    """Whether nothing is in the console but crops that were deleted while the page was asking for them."""
+def only_misses_what_was_deleted(page: Browser) -> bool:
+    """Whether nothing is in the console but pictures that were deleted while the page was asking for them."""
     page.driver.get("about:blank")  # which asks for nothing more
-    return all("/crop.jpg" in line and "404" in line for line in page.complaints())
+    return all(("/crop.jpg" in line or "/snapshot/" in line) and "404" in line for line in page.complaints())
 
 
 def drop(page: Browser, data: bytes, name: str, kind: str) -> None:
@@ -172,6 +172,33 @@ def test_an_event_opens_by_the_keyboard_with_crop_scores_and_the_whole_frame_fro
     wait_for(lambda: page.run(focused) == event, "the focus back where it was")
 
 
+def test_the_browsers_way_back_closes_an_opened_event(page: Browser) -> None:
+    go(page, "#/events")
+    wait_for(lambda: len(rows(page, "events")) > 3, "the log")
+    page.run("document.querySelector('[data-view=events] .row').click()")
+    assert page.run("return document.querySelector('#event').open")
+    page.driver.back()
+    wait_for(lambda: not page.run("return document.querySelector('#event').open"), "its end")
+    assert page.run("return document.querySelector('[data-view=events]').hidden")
+
+
+def test_what_is_wrong_with_a_filter_is_said_once(page: Browser) -> None:
+    go(page, "#/events?stream=foo%2Fbar")
+    wait_for(lambda: "stream" in page.text("[data-view=events] .state"), "what is wrong")
+    assert page.text("[data-view=events] .state").count("stream") == 1
+    page.complaints()  # the console tells of the answer 422
+
+
+def test_a_period_that_is_not_in_the_list_is_kept_by_the_form(page: Browser) -> None:
+    go(page, "#/events?since=2h")
+    chosen = "const [choice] = document.querySelectorAll('[data-view=events] select'); "
+    assert page.run(f"{chosen} return [choice.value, choice.selectedOptions[0].text]") == ["2h", "last 2h"]
+    label = page.driver.find_element(By.CSS_SELECTOR, "[data-view=events] input[aria-label=Label]")
+    label.send_keys("sad" + Keys.ENTER)
+    wait_for(lambda: "label=sad" in page.driver.current_url, "the filter")
+    assert "since=2h" in page.driver.current_url
+
+
 def test_a_frame_that_kafka_keeps_no_more_says_so(page: Browser, stack: Stack) -> None:
     event = stack.ask("/events", limit=1)["events"][0]
     admin = make_admin(stack.services.endpoints.kafka, {})
@@ -220,11 +247,17 @@ def test_a_dropped_video_becomes_a_stream_whose_events_are_found(page: Browser, 
     assert {row["id"] for row in rows(page, "uploads")} == {event["id"] for event in stored}
     bands = "return document.querySelectorAll('[data-view=uploads] .band rect').length"
     wait_for(lambda: page.run(bands) > 0, "its episodes")
+    alerts = stack.ask("/alerts", stream=stream)["alerts"]
+    assert alerts and all(alert["until"] is not None for alert in alerts)  # nobody waits for another frame of it
+    go(page, "#/live")
+    wait_for(lambda: page.text("#wall .name") == "sample" and page.width() == 640, "the wall without it")
+    page.driver.back()
+    wait_for(lambda: page.text("#upload-heading") == "<b>my clip</b>.mp4", "its page again")
     page.run("document.querySelector('[data-view=uploads] .remove').click()")
     page.driver.find_element(By.CSS_SELECTOR, "#confirm button[value=yes]").click()
     wait_for(lambda: page.driver.current_url.endswith("#/try"), "the way back")
     assert stack.ask("/events", stream=stream)["events"] == []
-    assert only_misses_deleted_crops(page)
+    assert only_misses_what_was_deleted(page)
 
 
 def test_the_download_has_the_rows_that_the_api_has(page: Browser, stack: Stack, tmp_path: Path) -> None:
@@ -306,6 +339,65 @@ def test_the_webcam_is_looked_at_several_times_a_second_until_it_is_stopped(page
     wait_for(lambda: "webcam" in page.text("#history li"), "its last picture in the history")
 
 
+def test_a_webcam_that_is_allowed_too_late_is_let_go(page: Browser) -> None:
+    go(page, "#/try")
+    page.run("""
+        const media = navigator.mediaDevices;
+        const ask = media.getUserMedia.bind(media);
+        media.getUserMedia = async (wanted) => {
+            const given = await ask(wanted);
+            await new Promise((resolve) => (window.allow = resolve));
+            window.given = given;
+            return given;
+        }""")
+    page.driver.find_element(By.ID, "webcam").click()
+    wait_for(lambda: page.run("return 'allow' in window"), "the question for permission")
+    go(page, "#/live")
+    page.run("window.allow()")
+    ended = "return window.given?.getTracks().every((track) => track.readyState === 'ended')"
+    wait_for(lambda: page.run(ended), "the camera's end")
+    assert page.run("return document.querySelector('#camera video').srcObject") is None
+    asked = "return performance.getEntriesByType('resource').filter(({ name }) => name.endsWith('/predict')).length"
+    assert page.run(asked) == 0
+
+
+def test_a_picture_that_is_dropped_before_the_server_is_known_is_answered_then(page: Browser, stack: Stack) -> None:
+    slow = {"offline": False, "latency": 1500, "downloadThroughput": -1, "uploadThroughput": -1}
+    page.driver.get("about:blank")
+    page.driver.execute_cdp_cmd("Network.enable", {})
+    page.driver.execute_cdp_cmd("Network.emulateNetworkConditions", slow)
+    try:
+        page.driver.get(stack.address)
+        ready = "return location.href !== 'about:blank' && document.readyState === 'complete'"
+        wait_for(lambda: page.run(ready), "the page, whose questions take their time")
+        drop(page, portrait(), "early.jpg", "image/jpeg")
+        assert page.text("#said") == "Waiting for the server…"
+    finally:
+        page.driver.execute_cdp_cmd("Network.emulateNetworkConditions", {**slow, "latency": 0})
+        page.driver.execute_cdp_cmd("Network.disable", {})
+    wait_for(lambda: "early.jpg" in page.text("#history"), "its answer")
+
+
+def test_a_period_without_a_start_or_an_end_deletes_nothing(page: Browser, stack: Stack) -> None:
+    page.run("document.querySelector('footer details').open = true")
+    page.run("""
+        const choice = document.querySelector('#erase select');
+        choice.value = 'between';
+        choice.dispatchEvent(new Event('change'))""")
+    page.driver.find_element(By.CSS_SELECTOR, "#erase .danger").click()
+    assert "choose from when" in page.text("#erase [role=status]")
+    assert not page.run("return document.querySelector('#confirm').open")
+    assert stack.ask("/events")["events"] != []
+
+
+def test_an_alert_whose_stream_stands_still_says_so(page: Browser, stack: Stack, clip: Path) -> None:
+    assert stack.produce("--stream", "once", "--fps", "max", source=clip).wait(120) == 0
+    wait_for(lambda: any(a["until"] is None for a in stack.ask("/alerts", stream="once")["alerts"]), "its alert", 120)
+    go(page, "#/alerts")
+    said = "return [...document.querySelectorAll('.alert.open .lasts')].map((state) => state.textContent)"
+    wait_for(lambda: any("lasts · no new frame for " in words for words in page.run(said)), "that it stands still")
+
+
 def test_events_of_a_stream_are_deleted_from_the_footer(page: Browser, stack: Stack, clip: Path) -> None:
     assert stack.produce("--stream", "guest", "--fps", "max", source=clip).wait(120) == 0
 
@@ -325,4 +417,4 @@ def test_events_of_a_stream_are_deleted_from_the_footer(page: Browser, stack: St
     wait_for(lambda: page.text("#erase [role=status]").startswith("Deleted: "), "word of it")
     assert stack.ask("/events", stream="guest")["events"] == []
     assert stack.ask("/events", stream="sample")["events"] != []
-    assert only_misses_deleted_crops(page)
+    assert only_misses_what_was_deleted(page)

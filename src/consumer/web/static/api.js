@@ -26,7 +26,7 @@ function problemOf(status, body, again) {
     // No JSON: a proxy's own page, for example.
   }
   const wrong = (problem.errors ?? []).map(({ loc, msg }) => `${[].concat(loc).join(".")}: ${msg}`).join("; ");
-  const detail = [problem.detail, wrong].filter(Boolean).join(" · ");
+  const detail = problem.detail || wrong;
   if (status === 401) return new Problem(status, "The password is asked for again: reload this page.");
   const seconds = again === null ? null : Number(again);
   return new Problem(status, detail || `the server says ${status}`, Number.isFinite(seconds) ? seconds : null, problem);

@@ -10,7 +10,7 @@ import { Log } from "./log.js";
 import * as server from "./server.js";
 import { StreamPage } from "./stream.js";
 import { listUploads, UploadPage } from "./uploads.js";
-import { Wall } from "./wall.js";
+import { Wall, watched } from "./wall.js";
 import "./tryit.js";
 import { stop as stopWebcam } from "./webcam.js";
 
@@ -117,7 +117,7 @@ function showServer({ health, streams, awaySince }) {
     say(healthWords, health.status);
     const down = ["broker", "store"].filter((part) => health[part] !== "up").map((part) => `${part} down · `);
     const rate = `${health.frames_per_second.toFixed(1)} frames/s`;
-    say(figures, `${down.join("")}${rate} · lag ${health.lag ?? "?"} · ${count(streams.length, "stream")}`);
+    say(figures, `${down.join("")}${rate} · lag ${health.lag ?? "?"} · ${count(watched(streams).length, "stream")}`);
   }
   healthWords.className = !away && health.status === "healthy" ? "healthy" : "bad";
 }

@@ -2,7 +2,7 @@
 import { ask, query } from "./api.js";
 import { find, make, say } from "./dom.js";
 import { PeriodChoice } from "./filters.js";
-import { count } from "./format.js";
+import { count, exact } from "./format.js";
 import { has, server } from "./server.js";
 
 const dialog = find("#confirm");
@@ -13,6 +13,8 @@ const PERIODS = [
   ["24h", "last 24 h"],
   ["7d", "last 7 days"],
 ];
+
+addEventListener("hashchange", () => dialog.close()); // as by the browser's Back
 
 /** Ask for a yes; false for no, Escape, and whatever else closes the question. */
 export function confirmed(words) {
@@ -25,15 +27,16 @@ export function confirmed(words) {
 }
 
 function wordsOf({ stream, label, since, until }) {
+  const period = PERIODS.find(([value]) => value && value === since)?.[1];
   const of = [
     stream && `of the stream ${stream}`,
     label && `with the label ${label}`,
-    since && `since ${since}`,
-    until && `until ${until}`,
+    period ? `of the ${period}` : since && `since ${exact(1000 * Date.parse(since))}`,
+    until && `until ${exact(1000 * Date.parse(until))}`,
   ];
   const which = of.filter(Boolean).join(", ");
   const events = which ? `the events ${which}` : "ALL events of ALL streams";
-  return `Delete ${events}, with their crops, episodes and alerts? This cannot be undone.`;
+  return `Delete ${events}, with their crops, episodes and alerts? ${framesWords()} This cannot be undone.`;
 }
 
 async function erase(filters, said) {
@@ -66,17 +69,30 @@ export function buildErase(host) {
   );
   form.addEventListener("submit", (event) => {
     event.preventDefault();
-    erase({ stream: stream.value.trim(), label: label.value.trim(), ...period.value }, said);
+    if (period.isUndecided) say(said, "Nothing was deleted: choose from when, until when, or both.");
+    else erase({ stream: stream.value.trim(), label: label.value.trim(), ...period.value }, said);
   });
   host.append(form, said);
 }
 
-/** One line that says what is kept. */
+function timeOf(days) {
+  return days >= 1 ? count(Math.round(10 * days) / 10, "day") : count(Math.round(240 * days) / 10, "hour");
+}
+
+/** What deleting does not reach. */
+export function framesWords() {
+  const days = server.about.frames_days ?? null;
+  const time = days === null ? "as long as its topic does" : `for ${timeOf(days)}`;
+  return `Kafka keeps whole frames ${time}, whatever is deleted here.`;
+}
+
+/** What is kept, for how long, and what leaves the server. */
 export function privacyWords() {
-  const days = server.about.retention_days;
+  const { retention_days: days, webhook, output } = server.about;
   if (days === undefined) return "";
-  const time = days >= 1 ? count(Math.round(10 * days) / 10, "day") : count(Math.round(240 * days) / 10, "hour");
   const kept = "Events, with a crop, scores and place of what was seen, and the episodes and alerts made of them";
   const asked = has("/predict") ? " Pictures and webcam frames that are only asked about are not kept." : "";
-  return `${kept}, are kept for ${time}, then deleted.${asked} Nothing leaves this server.`;
+  const sent = [webhook && "alerts to the webhook", output && "results to the output that was set"].filter(Boolean);
+  const leaves = sent.length ? `Framewatch sends ${sent.join(" and ")}, and nothing else.` : "Framewatch sends none of it on.";
+  return `${kept}, are kept for ${timeOf(days)}, then deleted. ${framesWords()}${asked} ${leaves}`;
 }

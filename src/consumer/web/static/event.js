@@ -108,6 +108,7 @@ export function openEvent(event, next = () => null) {
 }
 
 dialog.addEventListener("close", forget);
+addEventListener("hashchange", () => dialog.close()); // as by the browser's Back
 dialog.addEventListener("click", (event) => {
   if (event.target === dialog) dialog.close(); // beside it
 });

@@ -48,9 +48,9 @@ function labelled(text, input) {
 /** Choice of a period: a length of time back from now, or from a moment until another. */
 export class PeriodChoice {
   constructor(change, periods = PERIODS) {
-    const other = make("option", { value: "between" }, "from … until …");
+    this.other = make("option", { value: "between" }, "from … until …");
     this.periods = make("select", { change: () => this.#chosen() });
-    this.periods.append(...periods.map(([value, text]) => make("option", { value }, text)), other);
+    this.periods.append(...periods.map(([value, text]) => make("option", { value }, text)), this.other);
     this.since = make("input", { type: "datetime-local", step: 1, change });
     this.until = make("input", { type: "datetime-local", step: 1, change });
     this.between = make("span", { class: "between", hidden: true });
@@ -64,7 +64,14 @@ export class PeriodChoice {
     return { since: utc(this.since.value), until: utc(this.until.value) };
   }
 
+  /** Whether a period with a start or an end is chosen, and neither is said. */
+  get isUndecided() {
+    return this.periods.value === "between" && !this.since.value && !this.until.value;
+  }
+
   set value({ since = "", until = "" }) {
+    if (!until && /^\d+[smhdw]$/.test(since) && ![...this.periods.options].some(({ value }) => value === since))
+      this.other.before(make("option", { value: since }, `last ${since}`));
     const known = !until && [...this.periods.options].some(({ value }) => value === since);
     this.periods.value = known ? since : "between";
     this.between.hidden = known;

@@ -5,6 +5,7 @@ import { percent } from "./format.js";
 import { drawOver, overlay } from "./overlay.js";
 
 const KEPT = 20;
+const SMALL_LINES = 18; // the pictures here are small
 const list = find("#history");
 
 /** What an answer says in a few words. */
@@ -20,7 +21,8 @@ export function scoresOf(answer) {
 function pictureOf(address, answer) {
   const image = make("img", { src: address, alt: "The picture that was asked about" });
   const over = overlay();
-  drawOver(over, answer.detections, answer.width, answer.height, false);
+  const several = answer.detections.length > 1; // then it must be seen which is whose; one is told beside the picture
+  drawOver(over, answer.detections, answer.width, answer.height, several ? SMALL_LINES : 0);
   return make("figure", { class: "asked" }, image, over);
 }
 

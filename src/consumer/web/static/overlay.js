@@ -15,18 +15,18 @@ function caption(text, x, y, size) {
   return draw("g", { class: "caption" }, draw("rect", { x, y, width, height: 1.3 * size, class: "plate" }), words);
 }
 
-/** Draw these detections for a picture of this size; `names` writes labels too. */
-export function drawOver(svg, detections, width, height, names = true) {
+/** Draw these detections for a picture of this size; so many lines of text would fit into its longer side, 0 for none. */
+export function drawOver(svg, detections, width, height, lines = 40) {
   svg.setAttribute("viewBox", `0 0 ${width} ${height}`);
   svg.replaceChildren();
-  const size = Math.max(width, height) / 40;
+  const size = Math.max(width, height) / lines;
   let corner = 0;
   for (const { label, confidence, box, landmarks } of detections) {
     const stroke = colourOf(label);
     if (box) svg.append(draw("rect", { ...box, stroke, class: "box" }));
     for (const [cx, cy] of landmarks)
       svg.append(draw("circle", { cx, cy, r: width / 200, fill: stroke, class: "landmark" }));
-    if (!names) continue;
+    if (!lines) continue;
     const y = box ? Math.max(0, box.y - 1.3 * size) : corner;
     if (!box) corner += 1.4 * size;
     svg.append(caption(`${label} ${confidence.toFixed(2)}`, box ? box.x : 0, y, size));

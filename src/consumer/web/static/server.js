@@ -7,6 +7,10 @@ const ANSWER_MS = 3000;
 /** `awaySince` is a Date while it does not answer; `about` and `rooms` are known from the first answer on. */
 export const server = { health: null, streams: [], about: {}, rooms: new Set(), awaySince: null, back: 0 };
 
+let meeting;
+/** Kept once the server has answered for the first time: only then it is known what it has. */
+export const met = new Promise((resolve) => (meeting = resolve));
+
 const listeners = new Set();
 let timer = 0;
 
@@ -33,16 +37,17 @@ async function meet() {
 }
 
 async function look() {
-  let met = false;
   try {
     // One after the other: browsers open six connections to a server, and the pictures need theirs.
     const health = await ask("/health", { patience: ANSWER_MS }).catch(unhealthy);
     const { streams } = await ask("/streams", { patience: ANSWER_MS });
+    let back = server.back;
     if (server.awaySince !== null || server.health === null) {
       await meet();
-      met = server.awaySince !== null;
+      back += server.awaySince === null ? 0 : 1;
     }
-    Object.assign(server, { health, streams, awaySince: null, back: server.back + (met ? 1 : 0) });
+    Object.assign(server, { health, streams, awaySince: null, back });
+    meeting();
   } catch (error) {
     console.debug(error.message);
     server.awaySince ??= new Date();

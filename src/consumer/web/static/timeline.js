@@ -26,8 +26,8 @@ function merged(stretches, span) {
   for (const { start_us: start, end_us: end } of [...stretches].sort((a, b) => a.start_us - b.start_us)) {
     const last = result.at(-1);
     if (last && start - last.end < MERGED * span)
-      Object.assign(last, { end: Math.max(last.end, end), count: last.count + 1 });
-    else result.push({ start, end, count: 1 });
+      Object.assign(last, { end: Math.max(last.end, end), seen: last.seen + end - start, count: last.count + 1 });
+    else result.push({ start, end, seen: end - start, count: 1 });
   }
   return result;
 }
@@ -40,10 +40,10 @@ function bandOf(stretches, since, until) {
   const { stream, label } = stretches[0];
   const span = until - since;
   const svg = draw("svg", { class: "band", "aria-hidden": "true", height: 16 });
-  for (const { start, end, count } of merged(stretches, span)) {
+  for (const { start, end, seen, count } of merged(stretches, span)) {
     const left = Math.max(0, (start - since) / span);
     const width = Math.min(1 - left, Math.max(SMALLEST, (Math.min(end, until) - Math.max(start, since)) / span));
-    const words = `${label} on ${stream}: ${exact(start)}, ${duration((end - start) / 1e6)}`;
+    const words = `${label} on ${stream}: ${exact(start)}, ${duration(seen / 1e6)}`;
     const title = draw("title", {}, count > 1 ? `${words}, in ${count} stretches` : words);
     const rect = draw("rect", {
       x: `${100 * left}%`,

@@ -2,7 +2,7 @@
 import { send } from "./api.js";
 import { find, say } from "./dom.js";
 import { remember, titleOf } from "./history.js";
-import { has, server } from "./server.js";
+import { has, met, server } from "./server.js";
 import { upload } from "./uploads.js";
 
 const VIDEO = /\.(mp4|m4v|mov|avi|mkv|webm|mpe?g|ts)$/i;
@@ -65,6 +65,8 @@ export async function take(files) {
   if (!files.length) return;
   button.disabled = true;
   location.hash = "#/try";
+  if (server.health === null) tell("Waiting for the server…");
+  await met;
   for (const file of files) {
     if (isVideo(file) || find("#keep").checked || !has("/predict")) await keep(file);
     else await ask(file);

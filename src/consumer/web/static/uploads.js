@@ -2,7 +2,7 @@
 import { ask, send } from "./api.js";
 import { strip } from "./analysis.js";
 import { find, make, note, say } from "./dom.js";
-import { confirmed } from "./erase.js";
+import { confirmed, framesWords } from "./erase.js";
 import { count, exact } from "./format.js";
 import { Log } from "./log.js";
 import { has } from "./server.js";
@@ -89,6 +89,7 @@ export class UploadPage {
     this.log.close();
     clearTimeout(this.timer);
     this.id = open ? id : null;
+    this.last = undefined;
     if (!open) return;
     say(this.heading, "Upload");
     say(this.state, "Looking…");
@@ -138,7 +139,9 @@ export class UploadPage {
 
   async #delete() {
     const id = this.id;
-    const sure = await confirmed("Delete this upload, with its events and crops? This cannot be undone.");
+    const sure = await confirmed(
+      `Delete this upload, with its events and crops? ${framesWords()} This cannot be undone.`,
+    );
     if (!sure) return;
     try {
       await ask(`/uploads/${encodeURIComponent(id)}`, { method: "DELETE" });

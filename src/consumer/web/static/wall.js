@@ -13,6 +13,15 @@ export function standsStill(status) {
   return status.frames_per_second === 0 && status.age_s > STILL_S;
 }
 
+/** Streams to look at: all but uploads that are over, which have pages of their own. */
+export function watched(streams) {
+  return streams.filter((status) => !(isUpload(status) && standsStill(status)));
+}
+
+function isUpload({ stream }) {
+  return stream.startsWith("upload-"); // as the server names them, and no other stream
+}
+
 /** Frames a second, what waits and how old the picture is, as far as they are known. */
 export function figuresOf(status) {
   if (standsStill(status)) return `no new frame for ${duration(status.age_s)}`;
@@ -81,17 +90,18 @@ export class Wall {
     if (!this.open) return;
     if (!away && server.health !== null) {
       this.#updateTiles();
-      this.empty.hidden = server.streams.length > 0;
+      this.empty.hidden = this.tiles.size > 0;
     }
     for (const { player } of this.tiles.values()) if (!away) player?.look(this.wasAway);
     this.wasAway = away;
   }
 
   #updateTiles() {
-    const kind = server.streams.length === 1 ? "one" : "many";
+    const shown = watched(server.streams);
+    const kind = shown.length === 1 ? "one" : "many";
     if (this.kind !== kind) this.#closeTiles();
     this.kind = this.list.dataset.kind = kind;
-    const streams = new Map(server.streams.map((status) => [status.stream, status]));
+    const streams = new Map(shown.map((status) => [status.stream, status]));
     reconcile(this.list, [...streams.keys()], this.tiles, (name) => this.#build(name, kind === "one"));
     for (const [name, status] of streams) this.#fill(this.tiles.get(name), status);
   }

@@ -37,11 +37,10 @@ function shot() {
 
 const pause = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
 
-async function lookOnce(times) {
+async function lookOnce(times, signal) {
   const blob = await shot();
-  const answer = await send("/predict", new File([blob], "webcam.jpg", { type: "image/jpeg" }), {
-    signal: asking.signal,
-  });
+  signal.throwIfAborted();
+  const answer = await send("/predict", new File([blob], "webcam.jpg", { type: "image/jpeg" }), { signal });
   last = { blob, answer };
   drawOver(drawing, answer.detections, answer.width, answer.height);
   scores.replaceChildren(bars(scoresOf(answer)));
@@ -51,13 +50,12 @@ async function lookOnce(times) {
   say(figures, `${titleOf(answer)} · ${rate.toFixed(1)} answers a second`);
 }
 
-async function run() {
+async function run(signal) {
   const times = [];
-  const { signal } = asking;
   while (!signal.aborted) {
     const due = performance.now() + EVERY_MS;
     try {
-      if (!document.hidden && video.videoWidth) await lookOnce(times);
+      if (!document.hidden && video.videoWidth) await lookOnce(times, signal);
     } catch (problem) {
       if (problem.name === "AbortError") return;
       say(figures, wordsOf(problem));
@@ -73,24 +71,40 @@ async function start() {
     return;
   }
   button.disabled = true;
+  asking = new AbortController();
+  const { signal } = asking; // aborted also by leaving the view while the browser still asks for permission
   try {
-    media = await navigator.mediaDevices.getUserMedia({ video: { width: { ideal: LONGER_SIDE } }, audio: false });
-    media.getVideoTracks()[0].addEventListener("ended", stop);
-    video.srcObject = media;
-    stage.parentElement.hidden = false;
-    await video.play();
-    asking = new AbortController();
-    say(button, "Stop the webcam");
-    run();
+    const given = await navigator.mediaDevices.getUserMedia({ video: { width: { ideal: LONGER_SIDE } }, audio: false });
+    if (signal.aborted) letGo(given);
+    else await show(given);
+    if (!signal.aborted) {
+      say(button, "Stop the webcam");
+      run(signal);
+    }
   } catch (error) {
-    end();
-    tell(REASONS[error.name] ?? `The camera does not work: ${error.message}`, true);
+    if (!signal.aborted) {
+      asking = null;
+      end();
+      tell(REASONS[error.name] ?? `The camera does not work: ${error.message}`, true);
+    }
   }
   button.disabled = false;
 }
 
+async function show(given) {
+  media = given;
+  media.getVideoTracks()[0].addEventListener("ended", stop);
+  video.srcObject = media;
+  stage.parentElement.hidden = false;
+  await video.play();
+}
+
+function letGo(given) {
+  given?.getTracks().forEach((track) => track.stop());
+}
+
 function end() {
-  media?.getTracks().forEach((track) => track.stop());
+  letGo(media);
   media = null;
   video.srcObject = null;
   stage.parentElement.hidden = true;
