@@ -181,9 +181,10 @@ class TestBesideOneThatRuns:
         other.start()
         assert other.process is not None and running.process is not None
         assert other.process.wait(60) == 1
+        pid = running.process.pid
         assert other.said() == (
-            f"framewatch: the services of {running.home} are running already (process {running.process.pid}); "
-            "stop them or name another home by --home\n"
+            f"framewatch: the services of {running.home} are running already (process {pid}): "
+            f"end it by Ctrl-C or `kill {pid}`, or name another home by --home\n"
         )
         assert running.process.poll() is None
 

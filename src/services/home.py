@@ -78,9 +78,10 @@ class Home:
         try:
             lock.acquire(timeout=0)
         except Timeout:
+            process = _read(holder)
             raise ServiceError(
-                f"the services of {self.folder} are running already (process {_read(holder)}); "
-                "stop them or name another home by --home"
+                f"the services of {self.folder} are running already (process {process}): "
+                f"end it by Ctrl-C or `kill {process}`, or name another home by --home"
             ) from None
         try:
             holder.write_text(str(os.getpid()))
