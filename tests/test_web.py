@@ -40,10 +40,12 @@ from storage.alerts import AlertStore
 from storage.episodes import EpisodeStore
 from storage.erase import Erased
 from storage.events import Document, Event
+from storage.filters import EventFilter
 from storage.mongo import EventStore
 from storage.queries import EventQueries
 from stream.admin import LastingAdmin
 from stream.kafka import make_admin
+from vision.jpeg import decode_img
 
 JPEG = b"\xff\xd8" + bytes(1000) + b"\xff\xd9"
 LARGE = b"\xff\xd8" + bytes(45_000) + b"\xff\xd9"
@@ -254,6 +256,25 @@ def test_the_picture_without_a_name_stays_with_its_stream_while_that_is_alive(si
         assert next_after("3", answer) == "4"
 
 
+def test_a_picture_that_was_erased_is_taken_off_and_the_answer_goes_on(site: Site) -> None:
+    site.publish()
+    with site.open("/video/cam") as answer, site.open("/video") as any_answer:
+        for one in (answer, any_answer):
+            assert one.readline() == b"--framewatch\r\n"
+            assert read_part(one)[1] == JPEG
+        site.hub.forget(EventFilter("cam"))
+        assert site.ask("/snapshot/cam.jpg")[0] == 404
+        for one in (answer, any_answer):
+            while (body := read_part(one)[1]) == JPEG:  # what was sent before
+                pass
+            assert not decode_img(body).any()  # black
+            assert one.readline() == b"X-Waiting: 1\r\n"
+        site.publish("other")
+        assert read_part(any_answer)[1] == JPEG
+        site.publish()
+        assert read_part(answer)[0]["X-Frame"] == "3"
+
+
 def next_after(number: str, answer: Answer) -> str:
     """The frame that follows this one, which comes again each second until then."""
     while (following := read_part(answer)[0]["X-Frame"]) == number:
@@ -413,18 +434,11 @@ class Measured(NamedTuple):
     answers_s: list[float]  # of the API
     grown_kb: int  # memory of the server's process
     held_up_s: float  # how late a process that does nothing but sleep was woken
-    cores: float  # of the machine that the server's process used
 
     def is_good(self) -> bool:
         """Whether all viewers got thirty frames a second."""
         quick = min(self.rates) >= 28 and max(self.answers_s) < 0.1
         return len(self.rates) == 100 and quick and self.grown_kb < 10_000
-
-    def would_be_good(self) -> bool:
-        """Whether they would have, by what a frame took: where others had the machine, and all got fewer alike."""
-        for_all = self.cores / sum(self.rates) * 100 * 30
-        alike = min(self.rates) >= 0.5 * max(self.rates) and max(self.answers_s) < 5
-        return len(self.rates) == 100 and for_all < 1 and alike and self.grown_kb < 10_000
 
 
 def test_a_hundred_viewers_get_thirty_frames_a_second_with_one_stalled_among_them(
@@ -442,12 +456,12 @@ def test_a_hundred_viewers_get_thirty_frames_a_second_with_one_stalled_among_the
         lambda where: Erased(0, 0, 0),
         lambda event: b"",
     )
-    for _ in range(3):
+    for _ in range(6):
         got = measure_hundred_viewers(records)
         # Measured again only where a process that does nothing but sleep was held up too: others have the machine.
         if got.is_good() or got.held_up_s < 0.02:
             break
-    assert got.is_good() or (got.held_up_s >= 0.02 and got.would_be_good()), got
+    assert got.is_good(), got
 
 
 def measure_hundred_viewers(records: Records) -> Measured:
@@ -476,7 +490,7 @@ def measure_hundred_viewers(records: Records) -> Measured:
         median_ms, slowest_ms = 1000 * statistics.median(seconds), 1000 * max(seconds)
         print(f"{address}: median {median_ms:.0f} ms, slowest {slowest_ms:.0f} ms")
     print(f"a process that only sleeps: up to {1000 * held_up_s:.0f} ms late")
-    return Measured(rates, [one for seconds in answers_s.values() for one in seconds], grown_kb, held_up_s, cores)
+    return Measured(rates, [one for seconds in answers_s.values() for one in seconds], grown_kb, held_up_s)
 
 
 def memory_kb() -> int:
