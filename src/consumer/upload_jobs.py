@@ -107,10 +107,10 @@ class Job:
         with self._lock:
             self.upload = replace(self.upload, **changes)
 
-    def as_note(self) -> dict[str, Any]:
-        """What another server needs to know to go on with it, as JSON."""
+    def as_note(self, **changes: Any) -> dict[str, Any]:
+        """What another server needs to know to go on with it, as JSON: as it is, or will be by these changes."""
         known = {"run": self.run, "attempts": self.attempts, "deleted": self.deleted}
-        return known | {"upload": asdict(self.upload), "sent": asdict(self.sent)}
+        return known | {"upload": asdict(replace(self.upload, **changes)), "sent": asdict(self.sent)}
 
     @classmethod
     def from_note(cls, known: dict[str, Any]) -> Job:

@@ -175,12 +175,13 @@ class Uploads:
             return None
         if job is not None:
             with self._changed:
-                job.deleted = True
                 if job in self._waiting:
                     self._waiting.remove(job)
+                    job.deleted = True
                     self._drop(job)
                 else:
-                    self._folder.note(upload_id, job.as_note())
+                    self._folder.note(upload_id, {**job.as_note(), "deleted": True})
+                    job.deleted = True
         return self._progress.delete(upload_id)
 
     def _resume(self, known: dict[str, Any]) -> None:
@@ -236,8 +237,10 @@ class Uploads:
         job.sent, job.moved_s = sent, time.monotonic()
         state = "failed" if sent.last_offset is None else "classifying"
         total = sent.total if sent.error else sent.delivered
-        job.change(state=state, sent=sent.delivered, total=total, error=sent.error[:_MAX_ERROR])
-        self._folder.note(job.upload.id, job.as_note())
+        changes = {"state": state, "sent": sent.delivered, "total": total, "error": sent.error[:_MAX_ERROR]}
+        # Noted first: once it is told, it may be over, and its note deleted, at any moment.
+        self._folder.note(job.upload.id, job.as_note(**changes))
+        job.change(**changes)
         self._folder.forget(job.upload.id, note=False)
 
     def _watch(self) -> None:
