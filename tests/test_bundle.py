@@ -118,7 +118,7 @@ def test_what_is_no_bundle_is_told_what_one_is(tmp_path: Path) -> None:
         assert words in refusal(tmp_path / name)
 
 
-@pytest.mark.parametrize("version", [0, 2, "1", None, [1]])
+@pytest.mark.parametrize("version", [0, 2, "1", None, [1], True, 1.0])
 def test_another_format_version_is_refused(folder: Path, version: object) -> None:
     edit(folder, lambda manifest: manifest.update(format_version=version))
     assert refusal(folder) == f"format version {version!r}; this Framewatch reads 1"

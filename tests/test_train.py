@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import csv
 import json
+import os
 import signal
+import sys
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -16,7 +18,7 @@ import pytest
 from pymongo.database import Database
 
 from conftest import Command, wait_for
-from errors import DataError
+from errors import DataError, SettingError
 from objects import Access
 from ports import choose_port
 from shapes import SHAPES, TINY, Heard, Trainer, draw, plan_of, run_main
@@ -27,8 +29,8 @@ from training.mobile import BACKBONE
 from training.recipes import RECIPES, phases_of
 from training.train import train
 from training.weights import load_start
-from training.work import partial_folder
-from vision.bundle import load_bundle
+from training.work import check_out, partial_folder
+from vision.bundle import Manifest, load_bundle, seal_bundle, write_labels
 from vision.runtime import load_runtime
 
 ITS_TEST = "test_a_mobilenet_trained_on_a_folder_labels_frames_live"
@@ -219,10 +221,18 @@ def test_a_frozen_backbone_stays_as_it_was_and_then_only_its_upper_layers_change
 def test_wrong_weights_are_one_line(few: Path, trained: tuple[Path, Heard], tmp_path: Path,
                                     capfd: pytest.CaptureFixture[str]) -> None:  # fmt: skip
     (tmp_path / "no.h5").write_bytes(b"no weights at all")
+    other = tmp_path / "other"
+    other.mkdir()
+    keras.Sequential([keras.Input(TINY.shape), keras.layers.Flatten(), keras.layers.Dense(2)]).save(
+        other / "model.keras"
+    )
+    write_labels(other, SHAPES)
+    seal_bundle(other, Manifest(name="other", architecture="cnn", input=TINY, files={}))
     for architecture, weights, why in (
         ("cnn", "imagenet", "cnn does not stand on MobileNetV2"),
         ("cnn", tmp_path / "nowhere", "there is no such file or folder"),
         ("cnn", few, "not a bundle"),
+        ("cnn", other, "its layers are of other sizes"),
         ("mobilenet", trained[0], "it holds a cnn, not a mobilenet"),
         ("mobilenet", few / "round" / "1.png", "expected a bundle's folder, or an .h5 file"),
         ("mobilenet", tmp_path / "no.h5", "not the weights of a MobileNetV2 without its top"),
@@ -233,6 +243,7 @@ def test_wrong_weights_are_one_line(few: Path, trained: tuple[Path, Heard], tmp_
         assert code == 2
         assert why in said
         assert said.startswith("framewatch: --weights")
+        assert not partial_folder(tmp_path / "out").exists(), "it is said before the pictures are read"
     assert not (tmp_path / "out").exists()
 
 
@@ -244,6 +255,7 @@ def test_where_imagenet_cannot_be_had_one_line_says_what_to_do(few: Path, tmp_pa
     assert code == 2, said
     assert "--weights imagenet: they cannot be downloaded here" in said.splitlines()[-1]
     assert "--weights none" in said.splitlines()[-1]
+    assert not partial_folder(tmp_path / "out").exists(), "it blocks no other training"
 
 
 def test_what_is_there_already_is_kept(
@@ -270,6 +282,93 @@ def test_what_is_there_already_is_kept(
     assert (trained[0] / "bundle.json").read_bytes() == before
     assert (notes / "mine.txt").exists()
     assert (tmp_path / "other.partial" / "mine.txt").exists()
+
+
+def test_a_start_that_fails_leaves_nothing_but_what_somebody_put_there(
+    few: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    one, models = draw(tmp_path / "one", 1), tmp_path / "models"
+    for data, why in (
+        (tmp_path / "nowhere", "no such folder"),
+        ("http://camera/pictures", "expected s3://bucket/prefix/ or a folder"),
+        (few.parent, "all pictures are of one class"),
+        (one, "too few pictures"),
+    ):
+        assert run_main("train", "cnn", "--data", str(data), "--out", str(models / "smoking")) in {1, 2}
+        assert why in capfd.readouterr().err.strip().splitlines()[-1]
+        assert not models.exists()
+    left = partial_folder(models / "smoking")
+    left.mkdir(parents=True)
+    (left / "lock").touch()
+    (left / "notes.txt").write_text("mine")
+    assert run_main("train", "cnn", "--data", str(one), "--out", str(models / "smoking")) == 1
+    assert (left / "notes.txt").read_text() == "mine"
+    (left / "notes.txt").unlink()
+    assert run_main("train", "cnn", "--data", str(one), "--out", str(models / "smoking")) == 1
+    assert list(models.iterdir()) == []
+
+
+def test_a_positive_label_that_is_none_is_told_before_it_trains_and_other_settings_then_go_on(
+    few: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    three = draw(tmp_path / "three", 20)
+    draw(tmp_path / "more", 20, seed=3)
+    (tmp_path / "more" / "square").rename(three / "upright")
+    out = tmp_path / "out"
+    left = partial_folder(out)
+    read: dict[Path, int] = {}
+    for data, options, why in (
+        (three, ["--positive", "round"], "got 'round' as positive label: there are 3 labels, not two"),
+        (few, ["--positive", "Smok"], "got 'Smok' as positive label: expected one of round, square"),
+        (few, ["--positive", "oval", "--learning-rate", "0.002"], "got 'oval' as positive label: expected one of"),
+    ):
+        assert run_main("train", "cnn", "--data", str(data), "--out", str(out), "--size", "32", *options) == 1
+        said = capfd.readouterr().err
+        assert why in said.strip().splitlines()[-1]
+        assert "loss" not in said
+        assert not list(left.glob("*/backup-*"))
+        prepared = {path: path.stat().st_mtime_ns for path in left.glob("data-*/parts.json")}
+        assert prepared.items() >= read.items(), "pictures that were read are not read again"
+        read = prepared
+    assert len(read) == 2
+
+
+def test_what_can_be_known_to_be_wrong_is_refused_before_the_pictures_are_read(
+    few: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "file").touch()
+    (tmp_path / "link").symlink_to("nowhere")
+    for out, options, why in (
+        ("file", [], "file is there already and is no bundle"),
+        ("file/x", [], "file is no folder: nothing can be put into it"),
+        ("link", [], "link is there already and is no bundle"),
+        ("a" * 300, ["--name", "x"], "File name too long"),
+        ("/proc", [], "--out: /proc is where another file system begins"),
+        ("x", ["--learning-rate", "nan"], "'nan' is no number"),
+        ("x", ["--label-smoothing", "nan"], "'nan' is no number"),
+        ("x", ["--subject", "face", "--margin", "nan"], "'nan' is no number"),
+        ("x", ["--margin", "0.1"], "--margin: got 0.1: the whole frame is shown to it"),
+        ("x", ["--subject", "face", "--sequence", "4"], "--subject: a model of faces is shown one picture at a time"),
+    ):
+        arguments = ["train", "mobilenet-lstm", "--weights", "none", "--data", str(few), "--out", str(tmp_path / out)]
+        assert run_main(*arguments, *options) == 2
+        assert why in capfd.readouterr().err.strip().splitlines()[-1]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["file", "link"]
+    monkeypatch.setitem(sys.modules, "openvino", None)  # means: not installed
+    assert run_main("train", "cnn", "--data", str(few), "--out", str(tmp_path / "x")) == 1
+    assert "framewatch train needs openvino, which is not installed" in capfd.readouterr().err
+
+
+def test_a_folder_that_cannot_be_written_is_no_place_for_a_bundle() -> None:
+    root = os.getuid() == 0
+    if root:
+        os.setresuid(65534, -1, -1)  # who may not write everywhere
+    try:
+        with pytest.raises(SettingError, match="--out: /usr cannot be written: name a folder somewhere else"):
+            check_out(Path("/usr/framewatch-models/x"), force=False)
+    finally:
+        if root:
+            os.setresuid(0, -1, -1)
 
 
 @pytest.mark.timeout(900)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 import time
 from dataclasses import replace
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -27,6 +29,17 @@ _OF_PLAN: Final = ("seed", "precision", "positive", "terms", "pictures")
 _INSTALL: Final = "(pip install -e '.[training]' in Framewatch's folder)"
 
 
+class _Within(click.FloatRange):
+    """A number in a range, which "nan" is not, though it is neither below nor above it."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        """The number."""
+        number = super().convert(value, param, ctx)
+        if math.isnan(number):
+            self.fail(f"{value!r} is no number.", param, ctx)
+        return number
+
+
 @click.command()
 @click.argument("architecture", type=click.Choice(ARCHITECTURES))
 @click.option("--data", required=True, metavar="SOURCE", help="Folder, table, .npz file or s3://bucket/prefix/.")
@@ -35,9 +48,9 @@ _INSTALL: Final = "(pip install -e '.[training]' in Framewatch's folder)"
 )
 @click.option("--epochs", type=click.IntRange(1, 10_000), help="At most so many, in all phases together.")
 @click.option("--batch-size", type=click.IntRange(2, 4096), help="Samples a step.")
-@click.option("--learning-rate", type=click.FloatRange(0, 1, min_open=True), help="At its highest.")
+@click.option("--learning-rate", type=_Within(0, 1, min_open=True), help="At its highest.")
 @click.option("--optimizer", type=click.Choice(["adam", "adamw"]), help="What changes the weights.")
-@click.option("--label-smoothing", type=click.FloatRange(0, 0.5), help="Part of the truth spread over all labels.")
+@click.option("--label-smoothing", type=_Within(0, 0.5), help="Part of the truth spread over all labels.")
 @click.option("--size", type=click.IntRange(32, 512), help="Sides of the pictures in pixels.")
 @click.option("--sequence", type=click.IntRange(1, 64), help="Frames in a sample, for mobilenet-lstm; default 1.")
 @click.option("--balance/--no-balance", default=None, help="Whether rare labels count more.")
@@ -47,7 +60,7 @@ _INSTALL: Final = "(pip install -e '.[training]' in Framewatch's folder)"
 @click.option("--precision", type=click.Choice(["auto", "float32", "bfloat16"]), default="auto", help="Default auto.")
 @click.option("--name", help="Name of the model; the folder's when not given.")
 @click.option("--subject", type=click.Choice(["frame", "face"]), help="What is shown to it when it serves.")
-@click.option("--margin", type=click.FloatRange(-0.4, 1.0), default=0.0, help="Part by which a face's box grows.")
+@click.option("--margin", type=_Within(-0.4, 1.0), default=0.0, help="Part by which a face's box grows.")
 @click.option("--positive", metavar="LABEL", help="Of two labels, the one that is looked for.")
 @click.option("--terms", default="", help="Terms under which the data may be used, for the card.")
 @click.option("--pictures/--no-pictures", default=True, help="Put some of the data's pictures into the bundle.")
@@ -76,16 +89,25 @@ def train(architecture: str, out: Path, fresh: bool, force: bool, settings: Sett
 
 
 def _import_quietly() -> None:
-    """TensorFlow takes seconds, of which only who trains should know, and talks."""
+    """TensorFlow takes seconds, of which only who trains should know, and talks.
+
+    Raises:
+        FramewatchError: it, or another package that is needed sooner or later, is not installed.
+    """
     from training.quiet import quiet  # noqa: PLC0415
 
     try:
         with quiet():
-            from training.precision import device_name  # noqa: PLC0415  # packages that serving does without
+            from training.export import PACKAGES  # noqa: PLC0415  # packages that serving does without
+            from training.precision import device_name  # noqa: PLC0415
+            from training.train import Plan  # noqa: F401, PLC0415  # and with it all that a training imports
 
             device_name()
+        missing = next((package for package in PACKAGES if find_spec(package) is None), None)
     except ModuleNotFoundError as error:
-        raise FramewatchError(f"framewatch train needs {error.name}, which is not installed {_INSTALL}") from None
+        missing = error.name or str(error)
+    if missing:
+        raise FramewatchError(f"framewatch train needs {missing}, which is not installed {_INSTALL}")
 
 
 def _plan(architecture: str, out: Path, options: dict[str, Any]) -> Plan:
@@ -97,6 +119,11 @@ def _plan(architecture: str, out: Path, options: dict[str, Any]) -> Plan:
     size, frames = options["size"], options["sequence"]
     if frames is not None and frames > 1 and not recipe.sequences:
         raise SettingError(f"--sequence: {architecture} looks at one frame at a time; mobilenet-lstm takes several")
+    subject, margin = options["subject"] or recipe.subject, options["margin"]
+    if frames is not None and frames > 1 and subject == "face":
+        raise SettingError("--subject: a model of faces is shown one picture at a time: say no --sequence with it")
+    if margin and subject != "face":
+        raise SettingError(f"--margin: got {margin:g}: the whole frame is shown to it, only a face has a margin")
     sides = {"width": size, "height": size} if size else {}
     spec = recipe.input.model_copy(update={**sides, "frames": frames or 1})
     given = {name: options[name] for name in _OF_RECIPE if options[name] is not None}
@@ -104,8 +131,8 @@ def _plan(architecture: str, out: Path, options: dict[str, Any]) -> Plan:
         manifest = Manifest(
             name=options["name"] or out.absolute().name,
             architecture=architecture,
-            subject=options["subject"] or recipe.subject,
-            margin=options["margin"],
+            subject=subject,
+            margin=margin,
             input=spec,
             files={},
         )

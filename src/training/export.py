@@ -27,6 +27,8 @@ from vision.inputs import InputSpec
 from vision.openvino_runtime import import_openvino
 from vision.runtime import load_runtime
 
+PACKAGES: Final = ("openvino", "ai_edge_litert")
+"""Without which no model can be exported, and compared with what it was exported from."""
 RUNTIME_FORMATS: Final = {"openvino": OPENVINO_FILE, "litert": LITERT_FILE}
 
 _TOLERANCE: Final = 1e-4

@@ -48,8 +48,7 @@ def measure(
     Raises:
         DataError: there is no sample, or no such label as ``positive``, or more than two.
     """
-    if positive is not None and len(predictions.labels) != 2:
-        raise DataError(f"got {positive!r} as positive label: there are {len(predictions.labels)} labels, not two")
+    check_positive(predictions.labels, positive)
     if not len(predictions):
         raise DataError(f"part {part} holds no sample: there is nothing to measure")
     confusion = predictions.confusion
@@ -115,6 +114,19 @@ def confidence_bins(confidences: Floats, correct: NDArray[np.bool_]) -> list[Con
         )
         for i, n in enumerate(samples)
     ]
+
+
+def check_positive(labels: tuple[str, ...], wanted: str | None) -> None:
+    """Know that there is such a label to look for, where one is wanted.
+
+    Raises:
+        DataError: it is none of the labels, or these are not two.
+    """
+    if wanted is None:
+        return
+    if len(labels) != 2:
+        raise DataError(f"got {wanted!r} as positive label: there are {len(labels)} labels, not two")
+    positive_label(labels, wanted)
 
 
 def positive_label(labels: tuple[str, ...], wanted: str | None = None) -> int:

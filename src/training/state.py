@@ -87,9 +87,9 @@ def open_state(folder: Path) -> PhaseState:
         raise DataError(f"{folder}: {error.strerror}") from None
 
 
-def has_begun(folder: Path) -> bool:
-    """Whether an epoch of the phase is done."""
-    return folder.is_dir() and any(_numbers(folder, _BACKUP))
+def has_begun(training: Path) -> bool:
+    """Whether an epoch of any phase is done, of those in the folder of a training."""
+    return any(_numbers(folder, _BACKUP) for folder in training.iterdir() if folder.is_dir())
 
 
 def keep_only(folder: Path, epoch: int) -> None:

@@ -18,16 +18,18 @@ from training.card import Story, settings_of
 from training.data import TRAIN, VALIDATION, LabelledData, Part, load_data
 from training.export import check_export, export_bundle, served_form
 from training.fit import best_weights, fit
+from training.metrics import check_positive
 from training.outputs import training_outputs
 from training.precision import Precision, choose_policy, computing_in, device_name
 from training.recipes import Phase, Recipe, phases_of
 from training.state import HISTORY, PhaseState, has_begun, write_history
 from training.weights import NONE, check_start, load_start
-from training.work import check_out, check_same, emptied, publish, working_folder
+from training.work import check_out, emptied, publish, record, working_folder
 from vision.bundle import Bundle, Manifest, load_bundle
 from vision.runtime import choose_runtime, load_runtime
 
 AUGMENTED: Final = "augmented_samples.png"
+_ANY_LABELS: Final = 2
 _COMPARED: Final = 16  # pictures on which the exported model is compared with Keras's
 
 
@@ -106,12 +108,14 @@ def train(plan: Plan, access: Access, watcher: Watcher, fresh: bool = False, for
     spec, recipe = plan.recipe.input, plan.recipe
     with working_folder(plan.out, plan.settings(), fresh) as folder:
         phases = phases_of(recipe, plan.weights != NONE)
-        if not has_begun(folder / phases[0].name):
-            check_start(plan.weights, plan.architecture, recipe.backbone != "none")  # before all pictures are read
+        if not has_begun(folder):  # before all pictures are read, and so before it is known how many labels there are
+            tried = partial(recipe.build, spec, _ANY_LABELS, True)
+            check_start(plan.weights, plan.architecture, recipe.backbone != "none", tried)
         data = load_data(
             plan.source, spec, folder, plan.seed, access, lambda done, total: watcher.step("reading", done, total)
         )
-        check_same(folder, _fingerprint(data))
+        record(folder, {**plan.settings(), **_fingerprint(data)})
+        check_positive(data.labels, plan.positive)
         for note in data.notes:
             watcher.say(note)
         watcher.say(_what_is_learned(plan, data))

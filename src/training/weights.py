@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import socket
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
@@ -19,16 +19,21 @@ IMAGENET: Final = "imagenet"
 NONE: Final = "none"
 
 _HDF5: Final = (".h5", ".hdf5")
+_UNUSABLE: Final = (
+    ValueError, OSError, KeyError, TypeError, AttributeError, RuntimeError, zipfile.BadZipFile,
+)  # fmt: skip
+"""What Keras and h5py raise for files that are damaged or hold something else."""
 _SILENCE_S: Final = 20.0
 
 
-def check_start(weights: str, architecture: str, has_backbone: bool) -> None:
-    """Know that weights to start from are there, or get them, before anything else takes an hour.
+def check_start(weights: str, architecture: str, has_backbone: bool, build: Callable[[], keras.Model]) -> None:
+    """Know that a model can start from the weights, or get them, before anything else takes an hour.
 
     Args:
         weights: as ``load_start`` takes them.
         architecture: of the model they are for.
         has_backbone: whether it stands on MobileNetV2.
+        build: such a model, made for training, of any number of classes.
 
     Raises:
         SettingError: they cannot be had, or are not for this model.
@@ -40,12 +45,12 @@ def check_start(weights: str, architecture: str, has_backbone: bool) -> None:
         raise _wrong(weights, f"{architecture} does not stand on MobileNetV2: none, or a bundle of this architecture")
     if weights == IMAGENET:
         _imagenet()
-    elif not path.exists():
+        return
+    if not path.exists():
         raise _wrong(weights, "there is no such file or folder: imagenet, none, a file, or a bundle's folder")
-    elif path.is_dir():
-        _check_bundle(path, architecture)
-    elif path.suffix not in _HDF5:
+    if not path.is_dir() and not (path.is_file() and path.suffix in _HDF5):
         raise _wrong(weights, "expected a bundle's folder, or an .h5 file of MobileNetV2's weights without its top")
+    load_start(build(), weights, architecture)
 
 
 def load_start(model: keras.Model, weights: str, architecture: str) -> None:
@@ -99,9 +104,8 @@ def _silence_ends_after(seconds: float) -> Iterator[None]:
 def _from_file(backbone: keras.Model, path: Path) -> None:
     try:
         backbone.load_weights(path)
-    except (ValueError, OSError, KeyError) as error:
-        reason = " ".join(str(error).split())[:160]
-        raise _wrong(str(path), f"not the weights of a MobileNetV2 without its top ({reason})") from None
+    except _UNUSABLE as error:
+        raise _wrong(str(path), f"not the weights of a MobileNetV2 without its top ({_reason(error)})") from None
 
 
 def _check_bundle(folder: Path, architecture: str) -> None:
@@ -117,14 +121,18 @@ def _from_bundle(model: keras.Model, folder: Path) -> None:
     """All weights of the same shape; those of the last layer stay as they are where the classes are others."""
     try:
         trained = keras.saving.load_model(folder / KERAS_FILE, compile=False, safe_mode=True)
-    except (ValueError, TypeError, OSError, zipfile.BadZipFile) as error:
-        raise _wrong(str(folder), f"Keras cannot load it: {str(error).splitlines()[0]}") from None
+    except _UNUSABLE as error:
+        raise _wrong(str(folder), f"Keras cannot load it: {_reason(error)}") from None
     ours, theirs = model.get_weights(), trained.get_weights()
     last = len(ours) - len(model.layers[-1].weights)
     if [w.shape for w in ours[:last]] != [w.shape for w in theirs[:last]]:
         raise _wrong(str(folder), "its layers are of other sizes: say the --size it was trained with")
     same = [w.shape for w in ours] == [w.shape for w in theirs]
     model.set_weights(theirs if same else [*theirs[:last], *ours[last:]])
+
+
+def _reason(error: Exception) -> str:
+    return " ".join(str(error).split())[:160] or type(error).__name__
 
 
 def _wrong(weights: str, why: str) -> SettingError:

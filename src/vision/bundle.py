@@ -201,7 +201,7 @@ def _manifest(folder: Path, text: bytes) -> Manifest:
     try:
         raw = json.loads(text)
         version = raw.get("format_version") if isinstance(raw, dict) else None
-        if version != FORMAT_VERSION:
+        if type(version) is not int or version != FORMAT_VERSION:  # for Python, true is 1
             raise BadBundle(f"{folder}: format version {version!r}; this Framewatch reads {FORMAT_VERSION}")
         manifest = Manifest.model_validate(raw)
     except ValidationError as error:
