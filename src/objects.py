@@ -10,12 +10,15 @@ is worth trying again (``ObjectsUnavailable``, see ``patiently``), one that it r
 
 from __future__ import annotations
 
+import errno
 import logging
+import os
 import re
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from stat import S_ISREG
 from typing import Final, TypeVar
 
 from errors import ObjectsUnavailable, SettingError, SourceError
@@ -25,6 +28,9 @@ _log = logging.getLogger(__name__)
 
 SCHEME: Final = "s3://"
 MAX_OBJECT_BYTES: Final = 64 * 1024**2  # larger ones are not read: a picture is smaller
+
+_NOT_THERE: Final = frozenset({errno.ENOENT, errno.ENOTDIR, errno.ELOOP})
+_OF_THE_SYSTEM: Final = "lost+found"  # of a disk whose top is the folder; nobody else may look into it
 
 _FIRST_WAIT_S: Final = 0.5
 _LONGEST_WAIT_S: Final = 10.0
@@ -129,12 +135,46 @@ class Folder(Objects):
             raise SettingError(f"{self.place}: cannot be made: {error.strerror}") from None
 
     def versions(self) -> dict[str, str]:
-        """Names of all files below the folder, each with its size and time."""
-        if not self._folder.is_dir():
+        """Names of all files below the folder, each with its size and time; also where links lead, but not in
+        hidden folders. One that may not be read is an error: nobody would know what is missing.
+        """
+        found: dict[str, str] = {}
+        for path in self._paths():
+            try:
+                stat = path.stat()
+            except OSError as error:
+                self._refuse(error)
+                continue
+            if S_ISREG(stat.st_mode):
+                found[self._name(path)] = f"{stat.st_size} {stat.st_mtime_ns}"
+        return {name: found[name] for name in sorted(found, key=natural_key)}
+
+    def _paths(self) -> Iterator[Path]:
+        """Whatever is no folder, below each folder once: links may lead round in circles."""
+        seen: dict[Path, Path] = {}
+        for top, inner, others in os.walk(self._folder, onerror=self._refuse, followlinks=True):
+            folder = Path(top)
+            first = seen.setdefault(folder.resolve(), folder)
+            if first == folder:
+                inner[:] = [name for name in inner if not name.startswith(".") and name != _OF_THE_SYSTEM]
+                yield from (folder / name for name in others)
+                continue
+            inner.clear()
+            if not folder.is_relative_to(first):
+                one, other = sorted(f"{self.address(self._name(path))}/" for path in (first, folder))
+                raise SettingError(f"{one} and {other} are the same folder, by a link: leave one of them out")
+
+    def _name(self, path: Path) -> str:
+        return path.relative_to(self._folder).as_posix()
+
+    def _refuse(self, error: OSError) -> None:
+        """Raise what is wrong with a place; but what went away meanwhile, or is a link to nothing, is not there."""
+        path = Path(error.filename)
+        if error.errno not in _NOT_THERE:
+            where = self.place if path == self._folder else self.address(self._name(path))
+            raise SettingError(f"{where}: cannot be read: {error.strerror}")
+        if path == self._folder:
             raise SettingError(f"{self.place}: no such folder")
-        files = (path for path in self._folder.rglob("*") if path.is_file())
-        found = {path.relative_to(self._folder).as_posix(): path.stat() for path in files}
-        return {n: f"{found[n].st_size} {found[n].st_mtime_ns}" for n in sorted(found, key=natural_key)}
 
     def find(self, name: str, at_most: int = MAX_OBJECT_BYTES) -> bytes | None:
         """The whole file."""
@@ -206,6 +246,12 @@ def patiently(do: Callable[[], T], sleep: Callable[[float], object], wait_s: flo
 
 
 def natural_key(name: str) -> list[tuple[int, int, str]]:
-    """Sort key under which ``frame2`` stands before ``frame10``."""
+    """Sort key under which ``frame2`` stands before ``frame10``; never the same for two names."""
     parts = re.findall(r"\d+|\D+", name)
-    return [(0, int(part), "") if part.isdecimal() else (1, 0, part) for part in parts]
+    return [*(_value(part) if part.isdecimal() else (1, 0, part) for part in parts), (-1, 0, name)]
+
+
+def _value(number: str) -> tuple[int, int, str]:
+    """A number's place among others, of any script, and of more digits than ``int`` takes."""
+    digits = "".join(str(int(digit)) for digit in number).lstrip("0")
+    return 0, len(digits), digits

@@ -17,6 +17,7 @@ from cli import main
 from conftest import REPOSITORY
 from errors import BadBundle, DataError
 from known_model import CONFUSION, LABELS, SMOKING, SPEC, STORY, by_brightness, known_part, of_two, seal_known
+from labelled import encoded, put
 from training.data import LabelledData, Part, load_data
 from training.evaluate import Answer, evaluate, model_targets, shares
 from training.figures import Report
@@ -158,7 +159,7 @@ def test_the_command_prints_a_table(tmp_path: Path, capsys: pytest.CaptureFixtur
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ((), "got --split 'validation': the data have no such part; choose one of: other, test"),
+        ((), "got --split 'validation': the data have no such part; choose one of: other, test, or all"),
         (("--split", "test", "--positive", "light"), "got 'light' as positive label: there are 3 labels, not two"),
         (("--split", "test", "--runtime", "litert"), "litert needs model.tflite"),
     ],
@@ -190,6 +191,28 @@ def test_data_without_parts_are_split_as_they_were_for_training(
     assert found["same"]["confusion_matrix"] != found["other"]["confusion_matrix"]
 
 
+def test_all_pictures_can_be_measured_though_they_are_of_one_label(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    bundle = seal_known(tmp_path / "brightness")
+    for number, picture in enumerate(known_part(CONFUSION[:1]).pictures):
+        put(tmp_path / "new" / "Dark" / f"{number}.png", encoded(picture[..., 0]))
+    arguments = ("--model", bundle.folder, "--data", tmp_path / "new", "--json")
+    assert run(*arguments, "--split", "all", "--out", tmp_path / "out") == 0
+    found = json.loads(capsys.readouterr().out)
+    assert (found["split"], found["samples"], found["confusion_matrix"][0]) == ("all", 10, CONFUSION[0].tolist())
+    assert run(*arguments) == 0
+    assert json.loads(capsys.readouterr().out)["samples"] == 2  # what training would have held back
+    put(tmp_path / "new" / "purple" / "1.png", encoded(np.zeros((8, 8, 3), np.uint8)))
+    assert run(*arguments, "--split", "all") == 1
+    assert "label 'purple' of the data is none of the model's" in capsys.readouterr().err
+
+
+def test_a_seed_that_training_would_refuse_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("--model", tmp_path, "--data", tmp_path, "--seed", "-1") == 2
+    assert "--seed" in capsys.readouterr().err
+
+
 def test_the_threshold_that_validation_chose_is_applied_to_test(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -205,3 +228,10 @@ def test_the_threshold_that_validation_chose_is_applied_to_test(
     assert two["fixed"]["threshold"] == trained.two_classes.best.threshold
     assert run("--model", bundle.folder, "--data", data, "--split", "test", "--json", "--positive", "NotSmoking") == 0
     assert json.loads(capsys.readouterr().out)["two_classes"]["fixed"] is None
+    assert run("--model", bundle.folder, "--data", data, "--split", "val", "--json") == 0
+    assert json.loads(capsys.readouterr().out)["two_classes"]["fixed"] is None  # it is no other part
+    assert run("--model", bundle.folder, "--data", data, "--split", "test") == 0
+    printed = capsys.readouterr().out
+    assert "as served    the larger share wins: recall" in printed
+    assert "(chosen on validation)" in printed
+    assert "no part" not in printed + bundle.content("card.md").decode()

@@ -34,10 +34,15 @@ from consumer.web.app import create_app
 from consumer.web.predict import Limits
 from consumer.web.rate import RateLimit
 from consumer.web.server import WebServer
+from errors import BadPicture, SourceError
+from objects import Access, open_objects
 from ports import accepts, choose_port
+from producer.sources import open_source
 from stream.message import Frame, to_record
 from test_browser import Browser, browser, chrome, sample_frames  # noqa: F401  # fixtures
 from test_web import HEALTHY, Clock, Site, authorization
+from training.reading import read_sample
+from training.samples import Sample
 from vision.faces import HaarFaces
 from vision.jpeg import decode_img, encode_jpeg
 from vision.pictures import read_picture
@@ -362,6 +367,141 @@ def test_large_pictures_are_looked_at_as_producers_send_them() -> None:
         assert (picture.width, picture.height, picture.image.shape) == (3000, 2000, (1280, 1920, 3))
 
 
+# The same pixels, or the same refusal, whoever asks: what a model learned of is what it is shown
+
+
+def cutout() -> PIL.Image.Image:
+    """A thing without its background, which is black where nobody sees it."""
+    pixels = np.dstack([scene()[:, :, ::-1], np.zeros((64, 96), np.uint8)])
+    pixels[20:50, 30:70, 3] = 255
+    pixels[30:40, 40:60, 3] = 100
+    pixels[pixels[:, :, 3] == 0] = 0
+    return PIL.Image.fromarray(pixels)
+
+
+def odd_pictures() -> dict[str, bytes]:
+    rgb = PIL.Image.fromarray(scene()[:, :, ::-1])
+    large, grey16 = rgb.resize((4100, 2900)), np.linspace(0, 65535, 96 * 64).astype(np.uint16).reshape(64, 96)
+    turned = PIL.Image.Exif()
+    turned[0x0112] = 6
+    palette = cutout().convert("RGB").quantize(64)
+    hidden = int(np.asarray(palette)[0, 0])
+    return {
+        "rgba.png": encoded(cutout(), "PNG"),
+        "la.png": encoded(cutout().convert("LA"), "PNG"),
+        "palette.png": encoded(palette, "PNG", transparency=hidden),
+        "one-colour.png": encoded(rgb, "PNG", transparency=rgb.getpixel((5, 5))),
+        "one-colour-large.png": encoded(rgb.resize((2100, 1400), 0), "PNG", transparency=rgb.getpixel((5, 5))),
+        "rgba.webp": encoded(cutout(), "WEBP", lossless=True),
+        "rgba.tif": encoded(cutout(), "TIFF"),
+        "rgba-large.png": encoded(cutout().resize((2100, 1400), 0), "PNG", compress_level=1),
+        "plain.jpg": encoded(rgb, "JPEG", quality=95),
+        "grey.jpg": encoded(rgb.convert("L"), "JPEG"),
+        "cmyk.jpg": encoded(rgb.convert("CMYK"), "JPEG", quality=95),
+        "rgb-inside.jpg": encoded(rgb, "JPEG", quality=95, keep_rgb=True),
+        "views.jpg": encoded(rgb, "MPO", save_all=True, append_images=[rgb.rotate(90)], quality=95),
+        "more-behind.jpg": encoded(rgb, "JPEG", quality=95) + b"PK\3\4 a film, as telephones add",
+        "large.jpg": encoded(large, "JPEG", quality=95),
+        "large-turned.jpg": encoded(large, "JPEG", quality=95, exif=turned),
+        "turned.jpg": encoded(rgb, "JPEG", quality=95, exif=turned),
+        "turned.png": encoded(rgb, "PNG", exif=turned),
+        "turned.webp": encoded(rgb, "WEBP", exif=turned, lossless=True),
+        "turned.tif": encoded(rgb, "TIFF", tiffinfo={0x0112: 6}),
+        "grey16.png": encoded(PIL.Image.fromarray(grey16), "PNG"),
+        "grey16.tif": encoded(PIL.Image.fromarray(grey16), "TIFF"),
+        "bit.png": encoded(rgb.convert("1"), "PNG"),
+        "lab.tif": encoded(rgb.convert("LAB"), "TIFF"),
+        "cmyk.tif": encoded(rgb.convert("CMYK"), "TIFF"),
+        "plain.bmp": encoded(rgb, "BMP"),
+        "png-inside.jpg": encoded(rgb, "PNG"),
+        "jpeg-inside.png": encoded(rgb, "JPEG"),
+        "gif-inside.png": encoded(rgb, "GIF"),
+        "half.jpg": (whole := encoded(large, "JPEG"))[: len(whole) // 2] + b"\xff\xd9",
+    }
+
+
+def refused_pictures() -> dict[str, tuple[bytes, str]]:
+    rgb = PIL.Image.fromarray(scene()[:, :, ::-1])
+    return {
+        "truncated.jpg": (SOUND[: len(SOUND) // 2], "damaged"),
+        "no-end.jpg": (SOUND[:-2], "damaged"),
+        "truncated.png": (encoded(cutout(), "PNG")[:-40], "damaged"),
+        "bomb.png": (png(60_000, 60_000, b""), "too-many-pixels"),
+        "bomb.jpg": (SOUND.replace(bytes([0, 64, 0, 96]), b"\xff\xff" * 2, 1), "too-many-pixels"),
+        "empty.jpg": (b"", "not-a-picture"),
+        "text.png": (b"this is no picture", "not-a-picture"),
+        "jpeg2000.jpg": (encoded(rgb, "JPEG2000"), "not-a-picture"),
+        "avif.jpg": (encoded(rgb, "AVIF"), "not-a-picture"),
+        "ppm.jpg": (encoded(rgb, "PPM"), "not-a-picture"),
+        "float.tif": (encoded(PIL.Image.new("F", (64, 64), 0.5), "TIFF"), "unknown-depth"),
+        "whole32.tif": (encoded(PIL.Image.new("I", (64, 64), 200), "TIFF"), "unknown-depth"),
+    }
+
+
+class Noting(Activities):
+    """Keeps what it is shown."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.shown: list[Image] = []
+
+    def classify(self, images: Sequence[Image], streams: Sequence[str | None] = ()) -> list[list[Detection]]:  # noqa: ARG002
+        self.shown += images
+        return [self._found(np.zeros_like(image)) for image in images]
+
+
+def sent(path: Path) -> Image:
+    """The picture of a folder as a producer reads it."""
+    [picture] = open_source(str(path), time.sleep).read()
+    return picture.image
+
+
+def learned(path: Path) -> Image:
+    """The picture of a folder as a model is trained on it."""
+    sample = Sample(path.name, "label", files=(path.name,))
+    [picture] = read_sample(open_objects(str(path.parent), Access()), sample, 1).pictures
+    return picture
+
+
+def test_a_picture_has_the_same_pixels_learned_from_sent_and_asked_about(tmp_path: Path) -> None:
+    noting = Noting()
+    with serve(make=lambda: noting, labels=noting.labels) as site:
+        for name, data in odd_pictures().items():
+            path = tmp_path / name
+            path.write_bytes(data)
+            image = learned(path)
+            assert np.array_equal(sent(path), image), name
+            frame = decode_img(encode_jpeg(sent(path), 100)).astype(int)  # as a worker gets it
+            assert np.abs(frame - image).mean() < 2, name
+            if path.suffix in {".tif", ".bmp"} or name.startswith("gif"):
+                assert site.post(data)[0] == 400, name
+            else:
+                assert site.post(data)[0] == 200, name
+                assert np.array_equal(noting.shown[-1], image), name
+            if name.startswith(("rgba", "la.", "palette")):
+                assert (image[:5] == 255).all(), f"{name}: what is transparent is white"
+            if name.startswith(("turned", "large-turned")):
+                assert image.shape[0] > image.shape[1], f"{name}: stands upright"
+
+
+@pytest.mark.filterwarnings("default:Image size:PIL.Image.DecompressionBombWarning")  # as it is outside of tests
+def test_a_picture_is_refused_for_the_same_reason_learned_from_sent_and_asked_about(
+    site: Asking, tmp_path: Path
+) -> None:
+    for name, (data, reason) in refused_pictures().items():
+        path = tmp_path / name
+        path.write_bytes(data)
+        with pytest.raises(BadPicture) as of_training:
+            learned(path)
+        with pytest.raises(SourceError) as of_producer:
+            sent(path)
+        assert of_training.value.reason == reason, name
+        assert str(of_producer.value) == f"{path}: not a picture that can be read: {of_training.value}"
+        if path.suffix != ".tif" and data:
+            status, _, problem = site.post(data)
+            assert (status, problem["detail"].partition(":")[0]) == (400, reason), name
+
+
 # Bad uploads
 
 
@@ -369,8 +509,8 @@ NOISE = random.Random(5).randbytes(200_000)
 SOUND = encode_jpeg(scene())
 BAD_FILES: dict[str, tuple[bytes, str]] = {
     "empty": (b"", "has no body"),
-    "noise": (NOISE, "not-a-picture: 200000 bytes that start with"),
-    "gif": (b"GIF89a" + bytes(100), "b'GIF89a"),
+    "noise": (NOISE, "not-a-picture: 200000 bytes of a kind that is not known here: a picture is needed"),
+    "gif": (b"GIF89a" + bytes(100), "not-a-picture: 106 bytes, a GIF: a picture is needed: JPEG, PNG, WEBP"),
     "svg": (b"<svg xmlns='http://www.w3.org/2000/svg' onload='alert(1)'/>", "a picture is needed: JPEG, PNG, WEBP"),
     "html": (b"<html><script>alert(1)</script>", "a picture is needed: JPEG, PNG, WEBP"),
     "zip before a picture": (b"PK\3\4" + SOUND, "a picture is needed: JPEG, PNG, WEBP"),

@@ -287,7 +287,7 @@ def test_a_picture_is_a_source_of_one_frame(tmp_path: Path, extension: str) -> N
 
 
 def test_pictures_of_any_depth_come_in_three_channels_of_eight_bits(tmp_path: Path) -> None:
-    write_picture(tmp_path / "alpha.png", np.dstack([plain(100), np.full((40, 60), 7, np.uint8)]))
+    write_picture(tmp_path / "alpha.png", np.dstack([plain(100), np.full((40, 60), 255, np.uint8)]))
     write_picture(tmp_path / "deep.png", np.full((40, 60, 3), 100 * 257, np.uint16))
     write_picture(tmp_path / "grey.png", plain(100)[..., 0])
     write_picture(tmp_path / "grey_deep.png", np.full((40, 60), 100 * 257, np.uint16))
@@ -296,6 +296,30 @@ def test_pictures_of_any_depth_come_in_three_channels_of_eight_bits(tmp_path: Pa
     assert [picture.shape for picture in pictures] == [(40, 60, 3)] * 4
     assert all(picture.dtype == np.uint8 for picture in pictures)
     assert levels(pictures) == [100] * 4
+
+
+def test_what_is_transparent_in_a_picture_of_a_folder_stands_on_white_as_a_model_learned_it(tmp_path: Path) -> None:
+    write_picture(tmp_path / "a.png", np.dstack([plain(100), np.full((40, 60), 0, np.uint8)]))
+    write_picture(tmp_path / "b.png", np.dstack([plain(0), np.full((40, 60), 55, np.uint8)]))
+    write_picture(tmp_path / "c.webp", np.dstack([plain(100), np.full((40, 60), 0, np.uint8)]))
+    pictures, error = read(opened(tmp_path))
+    assert (levels(pictures), error) == ([255, 200, 255], "")
+
+
+@pytest.mark.parametrize("name", ["a.jpg", "a.png", "a.tif"])
+def test_a_large_picture_comes_as_small_as_it_is_sent(tmp_path: Path, name: str) -> None:
+    write_picture(tmp_path / name, plain(90, 300, 400))
+    for source in (tmp_path, tmp_path / name):
+        for side, height, width in ((40, 30, 40), (160, 120, 160), (400, 300, 400), (1920, 300, 400)):
+            [picture] = [each.image for each in open_source(str(source), Waits(1), max_side=side).read()]
+            assert (picture.shape, levels([picture])) == ((height, width, 3), [90])
+
+
+def test_a_picture_of_more_pixels_than_any_camera_has_is_refused_before_it_is_decoded(tmp_path: Path) -> None:
+    header = cv2.imencode(".jpg", plain(50))[1].tobytes()
+    at = header.index(b"\xff\xc0") + 5
+    (tmp_path / "a.jpg").write_bytes(header[:at] + struct.pack(">HH", 13_001, 13_000) + header[at + 4 :])
+    assert f"{tmp_path / 'a.jpg'}: not a picture that can be read: too-many-pixels: " in refused(tmp_path / "a.jpg")
 
 
 def test_a_folder_of_pictures_comes_in_natural_order(tmp_path: Path) -> None:
@@ -365,10 +389,13 @@ def test_a_webcam_index_beyond_all_numbers_is_refused(index: str) -> None:
     assert index[:20] in refused(index)
 
 
-def closed_port() -> int:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        return int(free.getsockname()[1])
+@contextmanager
+def closed_port(port: int = 0) -> Iterator[int]:
+    """A port on which nobody listens, and which nobody else is given meanwhile."""
+    with socket.socket() as held:
+        held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        held.bind(("127.0.0.1", port))
+        yield int(held.getsockname()[1])
 
 
 @pytest.mark.parametrize(
@@ -392,7 +419,8 @@ def test_an_address_that_gives_nothing_is_refused_and_its_credentials_are_nowher
     address: str, caplog: pytest.LogCaptureFixture, capfd: pytest.CaptureFixture[str]
 ) -> None:
     caplog.set_level(logging.DEBUG)
-    said = refused(address.format(port=closed_port()))
+    with closed_port() as port:
+        said = refused(address.format(port=port))
     everything = "".join([said, caplog.text, *capfd.readouterr()])
     assert said
     assert "secret" not in everything
@@ -591,7 +619,7 @@ def test_a_live_source_that_worked_once_is_waited_for_however_long_it_takes() ->
         pictures = (source := open_source(web.address("/live"), waits)).read()
         next(pictures)
     list(itertools.islice(pictures, 9))
-    with pytest.raises(SourceError, match="stopped"):
+    with closed_port(web.server_port), pytest.raises(SourceError, match="stopped"):
         list(pictures)
     assert source.live
     assert waits[:7] == [0.5, 1.0, 2.0, 4.0, 8.0, 10.0, 10.0]

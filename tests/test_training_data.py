@@ -136,6 +136,17 @@ COLOURED = {
 }
 
 
+def test_pictures_that_stand_as_numbers_are_sequences_of_equal_frames(tmp_path: Path) -> None:
+    pictures = np.arange(200, dtype=np.uint8).reshape(10, 20, 1).repeat(20, axis=2)
+    np.savez(tmp_path / "set.npz", x_test=pictures, y_test=[0, 1] * 5, labels=["a", "b"])
+    rows = [f"{i % 2},{' '.join(map(str, picture.ravel()))},PrivateTest" for i, picture in enumerate(pictures)]
+    put(tmp_path / "set.csv", "\n".join(["emotion,pixels,Usage", *rows]))
+    for name in ("set.npz", "set.csv"):
+        spec = InputSpec(height=20, width=20, channels=1, frames=3)
+        test = load(tmp_path / name, tmp_path / name[4:], spec=spec, learn=False).parts["test"]
+        assert np.array_equal(test.pictures, np.stack([pictures[..., None]] * 3, axis=1))
+
+
 def test_pictures_of_every_kind_are_seen_as_they_are_meant(tmp_path: Path) -> None:
     for name, content in GREY.items():
         put(tmp_path / "set" / "grey" / name, content)
@@ -188,6 +199,9 @@ def test_data_that_nothing_can_be_learned_of_are_refused_in_one_line(tmp_path: P
     put_class(tmp_path / "one" / "set" / "a", 0, 3)
     with pytest.raises(DataError, match=r"all pictures are of one class, 'set'.* name it: .*/one/set$"):
         load(tmp_path / "one", work)
+    put(tmp_path / "one" / "l.csv", "file,label\n0.png,x\n")
+    with pytest.raises(DataError, match=r"l\.csv: all pictures are of one class, 'x': at least two are needed$"):
+        load(tmp_path / "one" / "l.csv", work)
     source = smoking(tmp_path / "bad", 3)
     for number in range(7):
         put(source / "Smoking" / f"bad{number}.jpg", b"x")
@@ -228,8 +242,20 @@ def test_names_of_any_bytes_do_no_harm_and_labels_must_be_text(tmp_path: Path) -
 
 def test_data_only_to_measure_on_need_no_train(tmp_path: Path) -> None:
     put_class(tmp_path / "set" / "test" / "Smoking", 0, 3)
-    data = load(tmp_path / "set", tmp_path / "work")
+    data = load(tmp_path / "set", tmp_path / "work", learn=False)
     assert {name: len(part) for name, part in data.parts.items()} == {"test": 3}
+    for work in ("work", "another"):
+        with pytest.raises(DataError, match="no training pictures"):
+            load(tmp_path / "set", tmp_path / work)
+
+
+def test_all_pictures_can_be_one_part_to_measure_on(tmp_path: Path) -> None:
+    source = tmp_path / "set"
+    put_class(source / "train" / "a", 0, 3)
+    put_class(source / "test" / "a", 2, 2)
+    data = load(source, tmp_path / "work", whole="all", learn=False)
+    assert {name: len(part) for name, part in data.parts.items()} == {"all": 5}
+    assert data.labels == ("a",)
 
 
 # The split
@@ -430,6 +456,20 @@ def test_the_bucket_of_a_lakehouse_gives_what_the_folder_gives(tmp_path: Path, s
     assert contents(load(f"s3://{bucket}", tmp_path / "work", access=s3.access)) != contents(local)
 
 
+@pytest.mark.parametrize("table", ["Training_set.csv", "labels.csv"])
+def test_a_bucket_of_training_and_test_is_read_by_the_table_in_training(
+    tmp_path: Path, s3: ObjectStore, table: str
+) -> None:
+    objects = {f"training/{i}.png": encoded(pattern(i)) for i in range(12)}
+    objects |= {f"test/{i}.png": encoded(pattern(50 + i)) for i in range(6)}
+    rows = [f"{i}.png,{('sitting', 'running', 'sleeping')[i % 3]}" for i in range(12)]
+    objects[f"training/{table}"] = "\n".join(["filename,label", *rows]).encode()
+    data = load(f"s3://{s3.bucket(objects)}/", tmp_path / "work", access=s3.access)
+    assert data.labels == ("running", "sitting", "sleeping")
+    assert sum(map(len, data.parts.values())) == 12
+    assert data.notes[0].startswith(f"6 pictures in no row of training/{table} left out: test/0.png")
+
+
 def test_folders_and_fer2013_in_a_bucket(tmp_path: Path, s3: ObjectStore) -> None:
     source = smoking(tmp_path / "set", 4)
     files = {f"deep/er/{p.relative_to(source).as_posix()}": p.read_bytes() for p in source.rglob("*.png")}
@@ -438,7 +478,7 @@ def test_folders_and_fer2013_in_a_bucket(tmp_path: Path, s3: ObjectStore) -> Non
     bucket = s3.bucket({**files, "sets/fer.npz": arrays.getvalue()})
     data = load(f"s3://{bucket}/deep/er", tmp_path / "work", access=s3.access)
     assert by_name(data) == by_name(load(source, tmp_path / "work"))
-    fer = load(f"s3://{bucket}/sets/fer.npz", tmp_path / "work", access=s3.access)
+    fer = load(f"s3://{bucket}/sets/fer.npz", tmp_path / "work", access=s3.access, learn=False)
     assert (fer.labels, len(fer.parts["test"])) == (("a", "b"), 2)
     with pytest.raises(DataError, match="no such object"):
         load(f"s3://{bucket}/sets/other.npz", tmp_path / "work", access=s3.access)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -133,9 +134,53 @@ def test_the_har_set_as_it_comes_from_kaggle(tmp_path: Path) -> None:
     }
     assert found.skipped == ()
     assert found.notes == (
+        "Testing_set.csv left out: no column of labels among filename",
         "3 pictures in no row of Training_set.csv left out: test/Image_1.jpg, test/Image_2.jpg, test/Image_10.jpg",
     )
     assert listed(find(tmp_path / "Training_set.csv")) == listed(found)
+
+
+def test_a_table_may_stand_in_the_folder_of_its_part(tmp_path: Path) -> None:
+    """As in a bucket with training/ and test/, where the test pictures have no labels."""
+    files(tmp_path, *(f"{part}/Image_{i}.jpg" for part in ("training", "test") for i in (1, 2)), "test/Image_3.jpg")
+    put(
+        tmp_path / "training" / "labels.csv",
+        "filename,label\nImage_1.jpg,sitting\nImage_2.jpg,running\nImage_3.jpg,running\n",
+    )
+    put(tmp_path / "test" / "Testing_set.csv", "filename\nImage_1.jpg\n")
+    put(tmp_path / "output" / "Image_1.jpg.json", "{}")
+    found = find(tmp_path)
+    assert listed(found) == {
+        ("training/Image_1.jpg", "sitting", "train"),
+        ("training/Image_2.jpg", "running", "train"),
+    }
+    assert [str(each) for each in found.skipped] == [
+        "training/labels.csv row 4 'Image_3.jpg': there is no such picture"  # test's is another one
+    ]
+    assert found.notes == (
+        "test/Testing_set.csv left out: no column of labels among filename",
+        "3 pictures in no row of training/labels.csv left out: test/Image_1.jpg, test/Image_2.jpg, test/Image_3.jpg",
+    )
+
+
+def test_tables_in_folders_of_parts_do_not_outdo_folders_of_classes(tmp_path: Path) -> None:
+    files(tmp_path, "train/a/1.png", "train/b/2.png", "test/a/3.png")
+    put(tmp_path / "train" / "labels.csv", "file,label\n1.png,x\n2.png,y\n")
+    assert {(s.name, s.label) for s in find(tmp_path).samples} == {
+        ("train/a/1.png", "a"), ("train/b/2.png", "b"), ("test/a/3.png", "a"),
+    }  # fmt: skip
+
+
+def test_folders_of_parts_without_labels_are_not_taken_for_classes(tmp_path: Path) -> None:
+    files(tmp_path, "training/1.jpg", "training/2.jpg", "test/1.jpg")
+    with pytest.raises(DataError, match="test, training are parts, not classes; accepted: a folder for each class"):
+        find(tmp_path)
+    put(tmp_path / "training" / "labels.csv", "filename,a,b\n1.jpg,0,1\n")
+    with pytest.raises(DataError, match=r"not classes; training/labels\.csv left out: no column of labels"):
+        find(tmp_path)
+    files(tmp_path / "one", "train/1.jpg")
+    with pytest.raises(DataError, match="train is a part, not a class"):
+        find(tmp_path / "one")
 
 
 @pytest.mark.parametrize(
@@ -147,6 +192,8 @@ def test_the_har_set_as_it_comes_from_kaggle(tmp_path: Path) -> None:
         b"id,class\nC:\\Users\\me\\pics\\1.png,a\nC:\\Users\\me\\pics\\2.png,b\n",
         b"label,other,image_path\na,x,/home/u/pics/1.png\nb,y,./pics/2.png\n\n,,\n",
         b'name,label\n"1.PNG"," a "\n2.png,b',
+        b"sep=;\r\nfilename;label\r\n1.png;a\r\n2.png;b\r\n",
+        '"SEP=\t"\nfile\tlabel\n1.png\ta\n2.png\tb\n'.encode("utf-16"),
     ],
 )
 def test_tables_are_read_however_they_are_written(tmp_path: Path, content: bytes) -> None:
@@ -198,6 +245,32 @@ def test_a_table_that_means_no_picture_leaves_the_folders(tmp_path: Path) -> Non
     assert any("no row of results.csv means a picture" in note for note in found.notes)
 
 
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        ("", "l.csv left out: nothing in it"),
+        ("1.png,a\n2.png,b\n", "l.csv left out: no columns of file names and labels among 1.png, a"),
+        ("filename,a,b\n1.png,0,1\n", "l.csv left out: no column of labels among filename, a, b"),
+        ("no,label\n1,a\n", "l.csv left out: no column of file names among no, label"),
+        ("file,label\n", "no row of l.csv means a picture: there is none below its header"),
+    ],
+)
+def test_a_table_that_is_none_is_named_with_the_reason(tmp_path: Path, content: str, said: str) -> None:
+    files(tmp_path / "flat", "1.png", "2.png")
+    smoking(tmp_path / "folders", 2)
+    for folder in ("flat", "folders"):
+        put(tmp_path / folder / "l.csv", content)
+    assert said in find(tmp_path / "folders").notes
+    with pytest.raises(DataError, match=re.escape(f"found 2 x .png, 1 x .csv; {said}; 2 pictures in no folder")):
+        find(tmp_path / "flat")
+
+
+def test_a_label_of_thousands_of_digits_is_a_label_like_any(tmp_path: Path) -> None:
+    files(tmp_path, "1.png", "2.png")
+    put(tmp_path / "l.csv", f"file,label\n1.png,{'9' * 5000}\n2.png,10\n")
+    assert find(tmp_path).labels == ("10", "9" * 5000)
+
+
 # FER2013
 
 
@@ -205,7 +278,13 @@ def test_fer2013_as_its_official_table(tmp_path: Path) -> None:
     rows = ["emotion,pixels,Usage"]
     for emotion, usage in ((0, "Training"), (3, "PublicTest"), (6, "PrivateTest")):
         rows.append(f"{emotion},{' '.join(str(emotion * 10 + i % 3) for i in range(48 * 48))},{usage}")
-    rows += ["7," + "0 " * 2304 + ",Training", "1,1 2 3,Training", "1,1 2 3 300,Training", "1,a b c d,Training"]
+    rows += [
+        "7" * 5000 + "," + "0 " * 2304 + ",Training",
+        "7," + "0 " * 2304 + ",Training",
+        "1,1 2 3,Training",
+        "1,1 2 3 300,Training",
+        "1,a b c d,Training",
+    ]
     table = put(tmp_path / "fer2013.csv", "\n".join(rows))
     for source in (tmp_path, table):
         found = find(source)
@@ -213,7 +292,7 @@ def test_fer2013_as_its_official_table(tmp_path: Path) -> None:
         assert [(s.label, s.part) for s in found.samples] == [
             ("Angry", "train"), ("Happy", "validation"), ("Neutral", "test"),
         ]  # fmt: skip
-        assert len(found.skipped) == 4
+        assert len(found.skipped) == 5
         picture = found.read(1).pictures[0]
         assert picture.shape == (48, 48, 3)
         assert picture[0, :4].tolist() == [[30] * 3, [31] * 3, [32] * 3, [30] * 3]
@@ -261,6 +340,10 @@ X, Y = np.zeros((2, 8, 8), np.uint8), np.array([0, 1])
         ({"x_../../up": X, "y_../../up": Y, "labels": ["a", "b"]}, "a part's name is letters"),
         ({"x_train": X[:, :0], "y_train": Y, "labels": ["a", "b"]}, "expected 1 to 1024 pixels"),
         ({"x_train": X, "y_train": Y, "labels": np.array(["a", None], object)}, "not a NumPy file"),
+        ({"x_train": X, "y_train": Y, "labels": np.array(["ä".encode("latin-1"), b"b"])}, "bytes that are no UTF-8"),
+        ({"x_train": X, "y_train": Y, "labels": "a,b"}, "one name for each index"),
+        ({"x_train": X, "y_train": Y, "labels": [["a", "b"]]}, "one name for each index"),
+        ({"x_train": X, "y_train": Y, "labels": ["a", "a"]}, "labels has 'a' more than once"),
     ],
 )
 def test_arrays_that_cannot_be_used_are_refused_with_the_reason(
@@ -274,6 +357,13 @@ def test_arrays_that_cannot_be_used_are_refused_with_the_reason(
 def test_a_file_that_is_no_npz_is_refused(tmp_path: Path, content: bytes) -> None:
     with pytest.raises(DataError, match="not a NumPy file"):
         find(put(tmp_path / "bad.npz", content))
+
+
+def test_one_array_that_calls_itself_several_is_refused(tmp_path: Path) -> None:
+    with (tmp_path / "one.npz").open("wb") as file:
+        np.save(file, X)
+    with pytest.raises(DataError, match=r"one\.npz: not a NumPy file of several arrays but one"):
+        find(tmp_path / "one.npz")
 
 
 # What is none

@@ -33,7 +33,12 @@ _INSTALL = "(pip install -e '.[training]' in Framewatch's folder)"
 @click.command()
 @click.option("--model", required=True, type=click.Path(path_type=Path), metavar="DIR", help="The bundle.")
 @click.option("--data", required=True, metavar="SOURCE", help="Labelled pictures: what `framewatch train` takes.")
-@click.option("--split", default="validation", metavar="NAME", help="The part of the data; default validation.")
+@click.option(
+    "--split",
+    default="validation",
+    metavar="NAME",
+    help="The part of the data, or all for every picture of them; default validation.",
+)
 @click.option("--out", type=click.Path(path_type=Path), metavar="DIR", help="Write figures, report and plots there.")
 @click.option(
     "--runtime",
@@ -47,7 +52,9 @@ _INSTALL = "(pip install -e '.[training]' in Framewatch's folder)"
     help="Of two labels the one that is looked for, such as Smoking; default: as in training.",
 )
 @click.option(
-    "--seed", type=int, help="Of the split of data without parts; default: the one the model was trained by."
+    "--seed",
+    type=click.IntRange(0, 2**31 - 1),
+    help="Of the split of data without parts; default: the one the model was trained by.",
 )
 @click.option(
     "--work", type=click.Path(path_type=Path), metavar="DIR", help="Keep prepared pictures there, for next time."
@@ -77,8 +84,9 @@ def evaluate(
     with TemporaryDirectory(prefix="framewatch-", ignore_cleanup_errors=True) as folder:
         with progress_bar("reading", as_json) as progress:
             spec, access = bundle.manifest.input, settings.object_access()
-            labelled = load_data(data, spec, work or Path(folder), seed, access, progress, part_name(split) or split)
-        threshold = outputs.chosen_threshold(trained, positive) if split != VALIDATION else None
+            prepared = work or Path(folder)
+            labelled = load_data(data, spec, prepared, seed, access, progress, part_name(split) or split, learn=False)
+        threshold = outputs.chosen_threshold(trained, positive) if part_name(split) != VALIDATION else None
         found = measuring.evaluate(answer, bundle.labels, labelled, split, positive, threshold, threads)
         source = PurePosixPath(data).name or data
         report = outputs.make_report(bundle, found.figures, source, found.name, runs_it, seed, bundle.model)
@@ -135,14 +143,15 @@ def _print(report: Report) -> None:
     if two := report.two_classes:
         areas = f"average precision {_rate(two.average_precision)}, ROC-AUC {_rate(two.roc_auc)}"
         console.print(Text(f"{shown(two.positive, 40)} is looked for: {areas}"), soft_wrap=True)
-        for name, point in (("as served", two.as_served), ("fixed before", two.fixed), ("best", two.best)):
+        console.print(Text(f"  {'as served':<12} the larger share wins: {_rates(two.as_served)}"), soft_wrap=True)
+        for name, point in (("fixed before", two.fixed), ("best", two.best)):
             if point is not None:
-                console.print(Text(f"  {name:<12} {_point(point)}"), soft_wrap=True)
+                how = f"from a share of {point.threshold:.3f} (chosen on {point.chosen_on})"
+                console.print(Text(f"  {name:<12} {how}: {_rates(point)}"), soft_wrap=True)
 
 
-def _point(point: OperatingPoint) -> str:
-    rates = f"recall {_rate(point.recall)}, precision {_rate(point.precision)}, F1 {_rate(point.f1)}"
-    return f"from a share of {point.threshold:.3f} (chosen on {point.chosen_on}): {rates}"
+def _rates(point: OperatingPoint) -> str:
+    return f"recall {_rate(point.recall)}, precision {_rate(point.precision)}, F1 {_rate(point.f1)}"
 
 
 def _rate(value: float | None) -> str:

@@ -78,8 +78,18 @@ def _number(value: str | float) -> float:
 FPS = Fps()
 
 
+def _the_only(ctx: click.Context, param: click.Parameter, sources: tuple[str, ...]) -> str:  # noqa: ARG001
+    """The source; a shell makes many of ``clips/*.mkv``."""
+    if len(sources) > 1:
+        raise click.UsageError(
+            f"got {len(sources)} sources: one source at a time; `framewatch up` takes several, or name the folder",
+            ctx,
+        )
+    return sources[0]
+
+
 @click.command()
-@click.argument("source")
+@click.argument("source", nargs=-1, required=True, metavar="SOURCE", callback=_the_only)
 @click.option(
     "--fps",
     type=FPS,
@@ -148,7 +158,7 @@ def produce(
     showing = _lines if as_lines else _nothing if as_json else _bar
 
     def opened(pause: Callable[[float], None]) -> tuple[Source, Plan]:
-        found = open_source(source, pause, settings.object_access(), wait, max_pixels)
+        found = open_source(source, pause, settings.object_access(), wait, max_pixels, plan.max_side)
         return found, placed(plan, found, start_at, end_at)
 
     with stop_on_signals() as stop:

@@ -14,6 +14,7 @@ from errors import SettingError, SourceError
 from objects import Access, Objects, open_objects, patiently
 from producer.pictures import PICTURES, decoded, own_name
 from producer.source import Picture, Source
+from vision.pictures import MAX_SIDE
 
 _log = logging.getLogger(__name__)
 
@@ -23,7 +24,7 @@ _LOOK_UP_S: Final = 0.1
 Sleep = Callable[[float], object]
 
 
-def open_bucket(text: str, access: Access, sleep: Sleep, wait_s: float) -> Source:
+def open_bucket(text: str, access: Access, sleep: Sleep, wait_s: float, max_side: int = MAX_SIDE) -> Source:
     """The pictures of ``s3://bucket/prefix/`` in the order of their names, or the one of ``s3://bucket/name.jpg``.
 
     An object store that stops answering is waited for, however long it takes; no picture is left out for it.
@@ -33,6 +34,7 @@ def open_bucket(text: str, access: Access, sleep: Sleep, wait_s: float) -> Sourc
         access: to the object store.
         sleep: waits the given seconds; raising ends the source.
         wait_s: seconds to wait for a store that does not answer from the start.
+        max_side: pixels of a picture's longer side: larger ones are scaled down.
 
     Raises:
         SourceError: the bucket cannot be read, or has no pictures there.
@@ -52,7 +54,7 @@ def open_bucket(text: str, access: Access, sleep: Sleep, wait_s: float) -> Sourc
 
     def read() -> Iterator[Picture]:
         """Listed anew each time round, for pictures may have come since."""
-        yield from _pictures(objects, next(opened, []) or listed(None), sleep)
+        yield from _pictures(objects, next(opened, []) or listed(None), sleep, max_side)
 
     return Source(objects.place, live=False, fps=None, count=len(names), read=read)
 
@@ -71,14 +73,14 @@ def _pictures_of(objects: Objects, names: list[str]) -> list[str]:
     return pictures
 
 
-def _pictures(objects: Objects, names: list[str], sleep: Sleep) -> Iterator[Picture]:
+def _pictures(objects: Objects, names: list[str], sleep: Sleep, max_side: int) -> Iterator[Picture]:
     """All pictures, a few read ahead; one that cannot be read is named and passed over, and the end says how many."""
     broken = 0
     pool = ThreadPoolExecutor(_AHEAD, "objects")
     asked: dict[str, Future[Picture | SourceError]] = {}
 
     def answer(name: str) -> Picture | SourceError:
-        future = asked.pop(name, None) or pool.submit(_fetched, objects, name)
+        future = asked.pop(name, None) or pool.submit(_fetched, objects, name, max_side)
         while wait([future], _LOOK_UP_S).not_done:
             sleep(0)  # ends it when it is to stop, whatever the server does
         return future.result()
@@ -87,7 +89,7 @@ def _pictures(objects: Objects, names: list[str], sleep: Sleep) -> Iterator[Pict
         for k, name in enumerate(names):
             for ahead in names[k : k + _AHEAD]:
                 if ahead not in asked:
-                    asked[ahead] = pool.submit(_fetched, objects, ahead)
+                    asked[ahead] = pool.submit(_fetched, objects, ahead, max_side)
             with _as_source_errors():
                 picture = patiently(partial(answer, name), sleep)
             if isinstance(picture, SourceError):
@@ -101,10 +103,10 @@ def _pictures(objects: Objects, names: list[str], sleep: Sleep) -> Iterator[Pict
         raise SourceError(f"{objects.place}: {broken} of {len(names)} pictures could not be read whole")
 
 
-def _fetched(objects: Objects, name: str) -> Picture | SourceError:
+def _fetched(objects: Objects, name: str, max_side: int) -> Picture | SourceError:
     """The picture, or what is wrong with it; raises what is wrong with the object store."""
     try:
-        return Picture(decoded(objects.read(name), objects.address(name)), own_name(name))
+        return Picture(decoded(objects.read(name), objects.address(name), max_side), own_name(name))
     except SourceError as error:
         return error
 

@@ -2,59 +2,39 @@
 
 from __future__ import annotations
 
-import io
 import logging
-import warnings
+from dataclasses import replace
 from typing import Final
 
-import cv2
-import numpy as np
-import PIL.Image
-
-from errors import SourceError
+from errors import BadPicture, SourceError
 from stream.names import is_file_name
+from vision.pictures import MAX_SIDE, OF_ONES_OWN, read_picture
 from vision.types import Image
 
 _log = logging.getLogger(__name__)
 
 PICTURES: Final = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff"})
-_FORMATS: Final = ("JPEG", "PNG", "WEBP", "BMP", "TIFF")
 
 
-def decoded(content: bytes, name: str) -> Image:
-    """The picture in a file, (height, width, 3) BGR, turned as its orientation tag says.
+def decoded(content: bytes, name: str, max_side: int = MAX_SIDE, max_pixels: int | None = None) -> Image:
+    """The picture in a file, (height, width, 3) BGR, with the pixels that a model is trained on.
 
     Args:
         content: of the file.
         name: for messages.
+        max_side: pixels of the longer side; a larger picture is scaled down.
+        max_pixels: of the picture, looked at before anything is decoded; None for those of any camera.
 
     Raises:
-        SourceError: it is no picture.
+        SourceError: it is no picture, or has more pixels.
     """
+    accepted = OF_ONES_OWN
+    if max_pixels is not None:
+        most = {key: min(getattr(accepted, key), max_pixels) for key in ("pixels", "pixels_whole")}
+        accepted = replace(accepted, **most)
     try:
-        # Not cv2.imread: it takes no path that the locale cannot say on some systems.
-        image = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_COLOR) if content else None
-    except cv2.error as error:
-        raise SourceError(f"{name}: not a picture that can be read: {error.err}") from None
-    if image is None:
-        raise SourceError(f"{name}: not a picture that can be read")
-    return np.asarray(image, np.uint8)
-
-
-def size_of(content: bytes, name: str) -> tuple[int, int]:
-    """Width and height that the picture's file says it has, without decoding it.
-
-    Raises:
-        SourceError: it is no picture.
-    """
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", PIL.Image.DecompressionBombWarning)
-            with PIL.Image.open(io.BytesIO(content), formats=_FORMATS) as file:
-                return file.size
-    except PIL.Image.DecompressionBombError:
-        raise SourceError(f"{name}: its picture has far more pixels than any camera's") from None
-    except Exception as error:  # whatever a damaged file makes one of Pillow's many readers raise
+        return read_picture(content, accepted, max_side).image
+    except BadPicture as error:
         raise SourceError(f"{name}: not a picture that can be read: {error}") from None
 
 

@@ -27,8 +27,9 @@ from producer.capture import (
     fps_of,
     open_capture,
 )
-from producer.pictures import PICTURES, decoded, own_name, size_of
+from producer.pictures import PICTURES, decoded, own_name
 from producer.source import Picture, Source, unnamed
+from vision.pictures import MAX_SIDE
 
 _log = logging.getLogger(__name__)
 
@@ -45,6 +46,7 @@ def open_source(
     access: Access | None = None,
     wait_s: float = 60,
     max_pixels: int | None = None,
+    max_side: int = MAX_SIDE,
 ) -> Source:
     """The source a person names: a path, a webcam's index, or an address.
 
@@ -54,13 +56,14 @@ def open_source(
         access: to the object store that buckets are in.
         wait_s: seconds to wait for an object store that does not answer from the start.
         max_pixels: of a picture of a single file, looked at before anything is decoded.
+        max_side: pixels of the longer side of pictures that are a file each: larger ones are scaled down.
 
     Raises:
         SourceError: it cannot be read, and why.
     """
     path = text
     if is_bucket(text):
-        return open_bucket(text, access or Access(), sleep, wait_s)
+        return open_bucket(text, access or Access(), sleep, wait_s, max_side)
     if "://" in text:
         parts = taken_apart(text)
         if parts.scheme != "file":
@@ -72,22 +75,24 @@ def open_source(
         return open_webcam(text, sleep)
     if not path:  # which would mean the current folder
         raise SourceError(f"got {text!r} as source: name a file, a folder, a webcam's index or an address")
-    return _path(Path(path), max_pixels)
+    return _path(Path(path), max_pixels, max_side)
 
 
-def _path(path: Path, max_pixels: int | None) -> Source:
+def _path(path: Path, max_pixels: int | None, max_side: int) -> Source:
     try:
         there, is_folder, is_file = path.exists(), path.is_dir(), path.is_file()
     except OSError as error:
         raise SourceError(f"{path}: {error.strerror}") from None
     if is_folder:
-        return _folder(path)
+        return _folder(path, max_side)
     if not there:
         raise SourceError(f"{path}: no such file or folder, nor a webcam's index, nor an rtsp:// or http:// address")
     if not is_file:
         raise SourceError(f"{path}: neither a file nor a folder; a webcam is named by its index, such as 0")
     if path.suffix.lower() in PICTURES:
-        return Source(path.name, live=False, fps=None, count=1, read=lambda: iter([_picture(path, max_pixels)]))
+        return Source(
+            path.name, live=False, fps=None, count=1, read=lambda: iter([_picture(path, max_side, max_pixels)])
+        )
     return _video(path, max_pixels)
 
 
@@ -111,7 +116,7 @@ def _video(path: Path, max_pixels: int | None = None) -> Source:
     return Source(path.name, live=False, fps=fps, count=expected, read=read)
 
 
-def _folder(folder: Path) -> Source:
+def _folder(folder: Path, max_side: int) -> Source:
     try:
         content = sorted(folder.iterdir(), key=lambda path: natural_key(path.name))
         files = [file for file in content if file.suffix.lower() in PICTURES | VIDEOS and file.is_file()]
@@ -125,7 +130,7 @@ def _folder(folder: Path) -> Source:
         live=False,
         fps=None if only_pictures else _fps_of(files),
         count=len(files) if only_pictures else None,
-        read=lambda: _folder_frames(folder, files),
+        read=lambda: _folder_frames(folder, files, max_side),
     )
 
 
@@ -138,13 +143,13 @@ def _fps_of(files: list[Path]) -> float:
     return DEFAULT_FPS
 
 
-def _folder_frames(folder: Path, files: list[Path]) -> Iterator[Picture]:
+def _folder_frames(folder: Path, files: list[Path], max_side: int) -> Iterator[Picture]:
     """Pictures of all files; one that cannot be read is named and passed over, and the end says how many."""
     broken = 0
     for file in files:
         try:
             if file.suffix.lower() in PICTURES:
-                yield _picture(file)
+                yield _picture(file, max_side)
             else:
                 yield from _video(file).read()
         except SourceError as error:
@@ -154,11 +159,9 @@ def _folder_frames(folder: Path, files: list[Path]) -> Iterator[Picture]:
         raise SourceError(f"{folder}: {broken} of {len(files)} files could not be read whole")
 
 
-def _picture(path: Path, max_pixels: int | None = None) -> Picture:
+def _picture(path: Path, max_side: int, max_pixels: int | None = None) -> Picture:
     try:
         content = path.read_bytes()
     except OSError as error:
         raise SourceError(f"{path}: {error.strerror}") from None
-    if max_pixels is not None:
-        check_pixels(str(path), *size_of(content, str(path)), max_pixels)
-    return Picture(decoded(content, str(path)), own_name(path.name))
+    return Picture(decoded(content, str(path), max_side, max_pixels), own_name(path.name))

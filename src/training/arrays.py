@@ -7,6 +7,7 @@ import math
 import re
 import zipfile
 import zlib
+from collections import Counter
 from collections.abc import Sequence
 from typing import Final
 
@@ -27,19 +28,23 @@ _THREADS: Final = 2
 _PART: Final = re.compile(r"[A-Za-z0-9_-]{1,40}")  # files are named by it
 
 
-def from_npz(name: str, content: bytes) -> Found:
+def from_npz(name: str, content: bytes, frames: int) -> Found:
     """Samples of the arrays ``x_PART`` (n, height, width) or (n, height, width, 1 or 3: red green blue), 8 bits,
-    with ``y_PART`` (n,), an index into ``labels``; these may be missing where nothing is to be learned.
+    with ``y_PART`` (n,), an index into ``labels``; these may be missing where nothing is to be learned. In a sample
+    of several frames all are the same picture.
 
     Raises:
         DataError: it is no such file.
     """
     try:
-        with np.load(io.BytesIO(content), allow_pickle=False) as file:
+        file = np.load(io.BytesIO(content), allow_pickle=False)
+        if not isinstance(file, np.lib.npyio.NpzFile):
+            raise DataError(f"{name}: not a NumPy file of several arrays but one array without a name; {_EXPECTED}")
+        with file:
             arrays = {key: np.asarray(file[key]) for key in file.files}
-    except (ValueError, OSError, EOFError, KeyError, zipfile.BadZipFile, zlib.error) as error:
+    except (ValueError, OSError, EOFError, KeyError, RuntimeError, zipfile.BadZipFile, zlib.error) as error:
         raise DataError(f"{name}: not a NumPy file that can be read: {error}") from None
-    labels = tuple(str(np.char.decode(v) if v.dtype.kind == "S" else v) for v in arrays.pop("labels", np.array([])))
+    labels = _labels(name, arrays.pop("labels", np.array([])))
     given = [key[2:] for key in arrays if key.startswith("x_")]
     parts = _parts(given)
     if not parts or (not labels and TRAIN in parts.values()):
@@ -57,10 +62,10 @@ def from_npz(name: str, content: bytes) -> Found:
         pictures.extend(rows)
         named = [labels[target] if labels else str(target) for target in targets]
         samples += [Sample(f"{part}/{i}", label, parts[part]) for i, label in enumerate(named)]
-    return Found(samples, labels or _numbers(samples), lambda place: _seen(pictures[place]), threads=_THREADS)
+    return Found(samples, labels or _numbers(samples), lambda place: _seen(pictures[place], frames), threads=_THREADS)
 
 
-def from_pixels(table: Table) -> Found:
+def from_pixels(table: Table, frames: int) -> Found:
     """Samples of a table with a column of grey pixels (``70 80 82 …``, square) and one of FER2013's labels."""
     samples: list[Sample] = []
     skipped: list[Skipped] = []
@@ -74,13 +79,15 @@ def from_pixels(table: Table) -> Found:
             skipped.append(Skipped(f"{table.name} row {number}", f"no picture: {error}"))
             continue
         label = row[table.label].strip()
-        if label.isascii() and label.isdecimal() and int(label) < len(FER2013_LABELS):
+        if label.isascii() and label.isdecimal() and len(label) < 3 and int(label) < len(FER2013_LABELS):
             part = part_name(row[table.part]) if table.part is not None else None
             samples.append(Sample(f"{table.name} row {number}", FER2013_LABELS[int(label)], part))
         else:
             pictures.pop()
             skipped.append(Skipped(f"{table.name} row {number}", f"emotion {label!r} is none of 0 to 6"))
-    return Found(samples, FER2013_LABELS, lambda place: _seen(pictures[place]), tuple(skipped), threads=_THREADS)
+    return Found(
+        samples, FER2013_LABELS, lambda place: _seen(pictures[place], frames), tuple(skipped), threads=_THREADS
+    )
 
 
 def _square(text: str) -> Image:
@@ -95,6 +102,20 @@ def _parts(given: Sequence[str]) -> dict[str, str]:
     """The part for each name in the file: the usual one, or the name itself where that is none or taken."""
     usual = {name: part_name(name) or name for name in given}
     return {name: part if part == name or part not in given else name for name, part in usual.items()}
+
+
+def _labels(name: str, given: NDArray[np.generic]) -> tuple[str, ...]:
+    if given.ndim != 1:
+        raise DataError(
+            f"{name}: labels is {given.dtype} {given.shape}; expected one name for each index, (classes,)"
+        )
+    try:
+        labels = [str(np.char.decode(label) if label.dtype.kind == "S" else label) for label in given]
+    except UnicodeDecodeError:
+        raise DataError(f"{name}: labels are bytes that are no UTF-8; expected text") from None
+    if twice := [label for label, times in Counter(labels).items() if times > 1]:
+        raise DataError(f"{name}: labels has {one_line(twice[0])!r} more than once")
+    return tuple(labels)
 
 
 def _numbers(samples: Sequence[Sample]) -> tuple[str, ...]:
@@ -126,9 +147,9 @@ def _checked(
     return np.asarray(pictures, np.uint8), flat
 
 
-def _seen(picture: Image) -> Seen:
-    """A grey or red green blue one, as read."""
+def _seen(picture: Image, frames: int) -> Seen:
+    """A grey or red green blue one, as read, for each of the frames."""
     height, width = picture.shape[:2]
     grey = picture.ndim == 2 or picture.shape[2] == 1
     bgr = cv2.cvtColor(picture, cv2.COLOR_GRAY2BGR if grey else cv2.COLOR_RGB2BGR)
-    return Seen((np.asarray(bgr, np.uint8),), width, height, "array", "L" if grey else "RGB")
+    return Seen((np.asarray(bgr, np.uint8),) * frames, width, height, "array", "L" if grey else "RGB")

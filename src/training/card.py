@@ -143,9 +143,10 @@ def _two_classes(figures: Figures) -> str:
     assert two is not None
     points = [("as served", two.as_served), ("fixed before", two.fixed), ("best on this part", two.best)]
     rows = [
-        [name, f"{at.threshold:.3f}", at.chosen_on, _number(at.precision), _number(at.recall), _number(at.f1)]
+        [name, f"{at.threshold:.3f}", chosen_on, _number(at.precision), _number(at.recall), _number(at.f1)]
         for name, at in points
         if at
+        for chosen_on in ["-" if at is two.as_served else at.chosen_on]
     ]
     header = [f"{two.positive} is said", "from a share of", "chosen on", "precision", "recall", "F1"]
     areas = f"Average precision {_number(two.average_precision)}, ROC-AUC {_number(two.roc_auc)}."

@@ -20,12 +20,12 @@ from numpy.typing import NDArray
 from errors import DataError
 from objects import Access
 from training.prepare import Index, folder_for, load_index, prepare
-from training.samples import TEST, TRAIN, VALIDATION, Found, Progress, Sample, Skipped, part_name, some
+from training.samples import ALL, TEST, TRAIN, VALIDATION, Found, Progress, Sample, Skipped, part_name, some
 from training.sources import open_source
 from training.split import split
 from vision.inputs import InputSpec
 
-__all__ = ["TEST", "TRAIN", "VALIDATION", "LabelledData", "Part", "load_data", "part_name"]
+__all__ = ["ALL", "TEST", "TRAIN", "VALIDATION", "LabelledData", "Part", "load_data", "part_name"]
 
 _log = logging.getLogger(__name__)
 
@@ -57,7 +57,7 @@ class LabelledData:
 
     Attributes:
         labels: in index order.
-        parts: by name: train, validation, and test where there is one.
+        parts: by name: train, validation, and test where there is one; or all, alone.
         notes: what was left out and why, for people.
         skipped: name and reason of everything that no sample could be made of.
         seed: of the split.
@@ -78,6 +78,7 @@ def load_data(
     access: Access | None = None,
     progress: Progress = lambda done, total: None,
     whole: str = TEST,
+    learn: bool = True,
 ) -> LabelledData:
     """The data at a folder, file or ``s3://bucket/prefix/``; decoded only once for the same source, input and seed.
 
@@ -88,7 +89,8 @@ def load_data(
         seed: of the split, where the source has no validation part of its own.
         access: to the object store.
         progress: told how many samples are decoded.
-        whole: part that loses no picture to another that has it too: the one to be measured on.
+        whole: part that loses no picture to another that has it too: it is measured on; ``all``: the only part.
+        learn: whether a model is to learn from them, which takes two labels with training pictures of each.
 
     Raises:
         DataError: nothing can be learned or measured on them, and why.
@@ -105,18 +107,21 @@ def load_data(
         index = load_index(folder, opened.stamp)
         if index is None:
             found = opened.find()
-            _check_classes(opened.place, found)
+            _check_labels(opened.place, found)
+            if learn:
+                _check_classes(opened.place, found.samples)
             _log.info("%s: %d samples of %d labels to read", opened.place, len(found.samples), len(found.labels))
 
             def splitting(samples: Sequence[Sample], hashes: Sequence[bytes]) -> tuple[list[str | None], list[str]]:
                 _check_readable(opened.place, found, samples)
                 parts, notes = split(samples, hashes, seed, whole)
-                if TRAIN not in parts and any(sample.part in (None, TRAIN) for sample in samples):
+                if learn and TRAIN not in parts and any(sample.part in (None, TRAIN) for sample in samples):
                     raise DataError(f"{opened.place}: every picture of train stands in another part too")
                 return parts, notes
 
             index = prepare(found, spec, folder, opened.stamp, splitting, progress)
-        _check_parts(opened.place, index)
+        if learn:
+            _check_parts(opened.place, index)
         parts = {name: _part(folder / f"{name}.npy", index, name) for name in index.parts}
     return LabelledData(tuple(index.labels), parts, _notes(index), tuple(index.skipped), seed)
 
@@ -127,19 +132,28 @@ def _part(path: Path, index: Index, name: str) -> Part:
     return Part(pictures, np.array(its.targets, np.int64), tuple(its.names))
 
 
-def _check_classes(place: str, found: Found) -> None:
+def _check_labels(place: str, found: Found) -> None:
     """Before an hour is spent on reading."""
     if not found.samples:
         raise DataError(f"{place}: no labelled pictures in it: {some(found.skipped) or 'it is empty'}")
     odd = [label for label in found.labels if not label.isprintable() or not 1 <= len(label) <= _LONGEST]
     if odd:
         raise DataError(f"{place}: {odd[0][:_LONGEST]!a} cannot be a label: 1 to {_LONGEST} printable characters can")
-    classes = {sample.label for sample in found.samples if sample.part in (None, TRAIN)}
+
+
+def _check_classes(place: str, samples: Sequence[Sample]) -> None:
+    """Likewise, where something is to be learned."""
+    training = [sample for sample in samples if sample.part in (None, TRAIN)]
+    if not training:
+        there = some(sorted({sample.part for sample in samples if sample.part}))
+        raise DataError(f"{place}: no training pictures in it, only those of {there}")
+    classes = {sample.label for sample in training}
     if len(classes) == 1:
         only = classes.pop()
+        in_folders = any(name.startswith(f"{only}/") for sample in training for name in sample.files)
         raise DataError(
-            f"{place}: all pictures are of one class, {only!r}: at least two are needed; "
-            f"if its classes stand in folders below that one, name it: {place}{only}"
+            f"{place}: all pictures are of one class, {only!r}: at least two are needed"
+            + (f"; if its classes stand in folders below that one, name it: {place}{only}" if in_folders else "")
         )
 
 
@@ -153,9 +167,9 @@ def _check_readable(place: str, found: Found, samples: Sequence[Sample]) -> None
 
 
 def _check_parts(place: str, index: Index) -> None:
-    """Of data to learn from: every class is in train, and there is something to choose by."""
-    if TRAIN not in index.parts:
-        return
+    """Of data to learn from: several classes, every one of them in train, and something to choose by."""
+    if TRAIN not in index.parts or len(index.labels) < 2:  # prepared when nothing was to be learned
+        raise DataError(f"{place}: no training pictures of two classes in it")
     counts = Counter(index.parts[TRAIN].targets)
     empty = [label for i, label in enumerate(index.labels) if not counts[i]]
     if empty:

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from errors import BadBundle, DataError
 from training import plots
-from training.data import LabelledData, Part, part_name
+from training.data import ALL, LabelledData, Part, part_name
 from training.figures import Counts, Figures, OperatingPoint, Predictions, Report
 from training.metrics import classification_report, measure
 from training.sheet import predictions_sheet
@@ -84,7 +84,7 @@ def chosen_part(data: LabelledData, wanted: str) -> tuple[str, Part]:
     name = wanted if wanted in data.parts else part_name(wanted) or wanted
     if name not in data.parts:
         there = ", ".join(sorted(data.parts)) or "none"
-        raise DataError(f"got --split {wanted!r}: the data have no such part; choose one of: {there}")
+        raise DataError(f"got --split {wanted!r}: the data have no such part; choose one of: {there}, or {ALL}")
     return name, data.parts[name]
 
 

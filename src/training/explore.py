@@ -17,7 +17,20 @@ from objects import Access
 from training.overview import DuplicateGroup, Duplicates, Overview, Remark, Spread, label_totals, summary
 from training.overview_plots import class_distribution, samples_sheet
 from training.reading import evenly
-from training.samples import TEST, TRAIN, VALIDATION, Found, Progress, Sample, Seen, Skipped, each, one_line, some
+from training.samples import (
+    ALL,
+    TEST,
+    TRAIN,
+    VALIDATION,
+    Found,
+    Progress,
+    Sample,
+    Seen,
+    Skipped,
+    each,
+    one_line,
+    some,
+)
 from training.sources import open_source
 from vision.jpeg import scaled_down
 from vision.types import Image
@@ -26,7 +39,6 @@ SUMMARY: Final = "dataset_summary.txt"
 DISTRIBUTION: Final = "class_distribution.png"
 SHEET: Final = "samples.png"
 
-_ALL: Final = "all"  # what is in no part
 _EXAMPLES: Final = 8  # of each class
 _CLASSES_SHOWN: Final = 40
 _THUMBNAIL: Final = 128  # pixels
@@ -141,10 +153,10 @@ def _chosen(found: Found) -> set[int]:
 
 
 def _overview(place: str, found: Found, looks: Sequence[tuple[Sample, _Look]], skipped: list[Skipped]) -> Overview:
-    there = {sample.part or _ALL for sample, _ in looks}
+    there = {sample.part or ALL for sample, _ in looks}
     counts = {part: dict.fromkeys(found.labels, 0) for part in sorted(there, key=_order)}
     for sample, _ in looks:
-        counts[sample.part or _ALL][sample.label] += 1
+        counts[sample.part or ALL][sample.label] += 1
     odd = Counter(what for _, look in looks for what in look.odd)
     remarks = [Remark(name=one_line(s.name), what=", ".join(look.odd)) for s, look in looks if look.odd]
     overview = Overview(
@@ -168,7 +180,7 @@ def _overview(place: str, found: Found, looks: Sequence[tuple[Sample, _Look]], s
 
 
 def _order(part: str) -> tuple[int, str]:
-    usual = (_ALL, TRAIN, VALIDATION, TEST)
+    usual = (ALL, TRAIN, VALIDATION, TEST)
     return usual.index(part) if part in usual else len(usual), part
 
 
@@ -196,5 +208,5 @@ def _group(samples: Sequence[Sample]) -> DuplicateGroup:
         pictures=len(samples),
         names=[one_line(sample.name) for sample in samples[:_NAMES]],
         labels=sorted({one_line(sample.label) for sample in samples}),
-        parts=sorted({sample.part or _ALL for sample in samples}, key=_order),
+        parts=sorted({sample.part or ALL for sample in samples}, key=_order),
     )

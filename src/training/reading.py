@@ -15,10 +15,8 @@ from errors import SourceError
 from objects import Objects, patiently
 from training.folders import is_video
 from training.samples import Sample, Seen
-from vision.pictures import FORMATS, Picture, read_picture
+from vision.pictures import OF_ONES_OWN, Picture, read_picture
 from vision.types import Image
-
-ACCEPTED: Final = (*FORMATS, "BMP", "GIF", "TIFF")
 
 _AWAY_S: Final = 60.0  # for an object store that does not answer
 _MAX_VIDEO_BYTES: Final = 256 * 1024**2
@@ -51,7 +49,7 @@ def read_sample(objects: Objects, sample: Sample, frames: int) -> Seen:
         height, width = pictures[0].shape[:2]
         return Seen(tuple(pictures), width, height, PurePosixPath(sample.files[0]).suffix[1:].upper(), "video")
     chosen = [sample.files[i] for i in evenly(len(sample.files), min(frames, len(sample.files)))]
-    read = [read_picture(_content(objects, name), ACCEPTED, first=True) for name in chosen]
+    read = [read_picture(_content(objects, name), OF_ONES_OWN) for name in chosen]
     images = tuple(read[i].image for i in evenly(len(read), frames))
     first = read[0]
     return Seen(images, first.width, first.height, first.format, first.mode, _odd(first))
@@ -63,7 +61,7 @@ def _odd(picture: Picture) -> tuple[str, ...]:
         "turned by its tag": picture.turned,
         "transparent": picture.mode in {"RGBA", "LA", "PA", "La", "RGBa"},
         "CMYK": picture.mode == "CMYK",
-        "16 bits": picture.mode.startswith(("I", "F")),
+        "16 bits": picture.mode.startswith("I"),
         "first of several pictures": picture.count > 1,
     }
     return tuple(name for name, true in odd.items() if true)

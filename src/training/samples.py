@@ -18,6 +18,7 @@ Progress = Callable[[int, int], object]
 TRAIN: Final = "train"
 VALIDATION: Final = "validation"
 TEST: Final = "test"
+ALL: Final = "all"  # what is in no part, or in whichever
 _PARTS: Final = {
     TRAIN: ("train", "training", "trainset", "trainingset", "traindata"),
     VALIDATION: (

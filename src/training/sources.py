@@ -16,7 +16,7 @@ from objects import Access, Objects, is_bucket, natural_key, open_objects
 from training.arrays import from_npz, from_pixels
 from training.folders import in_folders, visible
 from training.reading import read_sample
-from training.samples import Found, Sample, some
+from training.samples import Found, Sample, one_line, part_name, some
 from training.tables import TABLES, Table, match, read_table
 
 ACCEPTED: Final = (
@@ -57,8 +57,7 @@ def open_source(source: str, access: Access, frames: int = 1) -> Source:
         ObjectsUnavailable: the object store does not answer.
     """
     suffix = PurePosixPath(source).suffix.lower()
-    is_file = suffix in {_NPZ, *TABLES} if is_bucket(source) else Path(source).is_file()
-    if not is_file:
+    if not (suffix in {_NPZ, *TABLES} if is_bucket(source) else _is_file(Path(source))):
         objects = open_objects(source, access)
         versions = objects.versions()
         return Source(objects.place, _stamp(versions), lambda: _in_folder(objects, visible(list(versions)), frames))
@@ -75,48 +74,85 @@ def open_source(source: str, access: Access, frames: int = 1) -> Source:
     return Source(objects.address(name), _stamp(versions), lambda: find(objects, name, list(versions), frames))
 
 
-def _in_npz(objects: Objects, name: str, _names: list[str], _frames: int) -> Found:
-    return from_npz(objects.address(name), objects.read(name, _MAX_FILE_BYTES))
+def _in_npz(objects: Objects, name: str, _names: list[str], frames: int) -> Found:
+    return from_npz(objects.address(name), objects.read(name, _MAX_FILE_BYTES), frames)
 
 
 def _in_table(objects: Objects, name: str, names: list[str], frames: int) -> Found:
     table = read_table(name, objects.read(name, _MAX_FILE_BYTES))
-    if table is None:
-        raise DataError(f"{objects.address(name)}: has no columns of file names (or pixels) and labels: {ACCEPTED}")
+    if isinstance(table, str):
+        raise DataError(f"{objects.address(name)}: {table}; accepted: {ACCEPTED}")
     if table.has_pixels:
-        return from_pixels(table)
+        return from_pixels(table, frames)
     found = _matched(objects, [table], visible(names), frames)
     if not found.samples:
-        raise DataError(f"{objects.address(name)}: no row means a picture beside it: {some(found.skipped)}")
+        raise DataError(f"{objects.address(name)}: no row means a picture beside it: {_rows_of(found)}")
     return found
 
 
 def _in_folder(objects: Objects, names: list[str], frames: int) -> Found:
-    """A table at the top, when it means any picture, goes before folders."""
+    """A table at the top, when it means any picture, goes before folders; one in a folder of a part before taking
+    that folder for a class.
+    """
     at_top = [name for name in names if "/" not in name]
-    tables = [_table(objects, name) for name in at_top if PurePosixPath(name).suffix.lower() in TABLES]
-    of_pixels = [table for table in tables if table and table.has_pixels]
-    of_files = [table for table in tables if table and not table.has_pixels]
-    archives = [name for name in at_top if PurePosixPath(name).suffix.lower() == _NPZ]
-    notes: tuple[str, ...] = ()
-    if of_files:
-        found = _matched(objects, of_files, names, frames)
-        if found.samples:
-            return found
-        notes = (f"no row of {some(table.name for table in of_files)} means a picture: {some(found.skipped)}",)
+    found, of_pixels, notes = _by_tables(objects, at_top, names, frames)
+    if found:
+        return found
     samples, skipped, remarks = in_folders(names, frames)
+    if not any(sample.part for sample in samples):
+        in_parts = [name for name in names if name.count("/") == 1 and part_name(name.split("/")[0])]
+        found, _, more = _by_tables(objects, in_parts, names, frames)
+        notes += more
+        if found:
+            return replace(found, notes=(*notes, *found.notes))
+        _check_no_parts(objects.place, samples, notes)
     if samples:
         found = _of_files(objects, samples, frames)
         return replace(found, skipped=tuple(skipped), notes=(*notes, *remarks))
+    archives = [name for name in at_top if PurePosixPath(name).suffix.lower() == _NPZ]
     if len(of_pixels) + len(archives) == 1:
-        return from_pixels(of_pixels[0]) if of_pixels else _in_npz(objects, archives[0], [], frames)
+        return from_pixels(of_pixels[0], frames) if of_pixels else _in_npz(objects, archives[0], [], frames)
     several = [table.name for table in of_pixels] + archives
     here = f"{some(several)}: name one of them" if several else _contents(names)
     raise DataError(f"{objects.place}: found {'; '.join((here, *notes, *remarks[:1]))}; accepted: {ACCEPTED}")
 
 
-def _table(objects: Objects, name: str) -> Table | None:
-    return read_table(name, objects.read(name, _MAX_FILE_BYTES))
+def _by_tables(
+    objects: Objects, among: list[str], names: list[str], frames: int
+) -> tuple[Found | None, list[Table], list[str]]:
+    """What the tables mean when that is any picture, the tables of pixels, and what is to say of all others.
+
+    Args:
+        objects: of the source.
+        among: names of which some may be tables.
+        names: of all.
+        frames: pictures in a sample.
+    """
+    tables: list[Table] = []
+    notes: list[str] = []
+    for name in among:
+        if PurePosixPath(name).suffix.lower() in TABLES:
+            table = read_table(name, objects.read(name, _MAX_FILE_BYTES))
+            if isinstance(table, str):
+                notes.append(f"{one_line(name)} left out: {table}")
+            else:
+                tables.append(table)
+    of_pixels = [table for table in tables if table.has_pixels]
+    of_files = [table for table in tables if not table.has_pixels]
+    if of_files:
+        found = _matched(objects, of_files, names, frames)
+        if found.samples:
+            return replace(found, notes=(*notes, *found.notes)), of_pixels, []
+        notes.append(f"no row of {some(table.name for table in of_files)} means a picture: {_rows_of(found)}")
+    return None, of_pixels, notes
+
+
+def _check_no_parts(place: str, samples: list[Sample], notes: list[str]) -> None:
+    """Pictures right in folders of parts, with nothing to say what they show, are not of classes of those names."""
+    labels = sorted({sample.label for sample in samples})
+    if labels and all(map(part_name, labels)):
+        are = "are parts, not classes" if len(labels) > 1 else "is a part, not a class"
+        raise DataError(f"{place}: {'; '.join((f'{some(labels)} {are}', *notes))}; accepted: {ACCEPTED}")
 
 
 def _matched(objects: Objects, tables: list[Table], names: list[str], frames: int) -> Found:
@@ -130,6 +166,11 @@ def _of_files(objects: Objects, samples: list[Sample], frames: int) -> Found:
     return Found(samples, labels, lambda place: read_sample(objects, samples[place], frames), threads=threads)
 
 
+def _rows_of(found: Found) -> str:
+    """Those that mean nothing."""
+    return some(found.skipped) or "there is none below its header"
+
+
 def _contents(names: list[str]) -> str:
     kinds = Counter(PurePosixPath(name).suffix.lower() or "no suffix" for name in names)
     return some(f"{n} x {kind}" for kind, n in kinds.most_common()) or "nothing"
@@ -137,6 +178,13 @@ def _contents(names: list[str]) -> str:
 
 def _stamp(versions: dict[str, str]) -> str:
     return hashlib.sha256(json.dumps(list(versions.items())).encode()).hexdigest()
+
+
+def _is_file(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except OSError:  # of which looking into it as a folder says more
+        return False
 
 
 def _version(path: Path) -> str:

@@ -3,7 +3,7 @@
 Equal pictures (by the hash of their pixels) always stay together. What a source says itself is kept, save that what
 stands in test leaves the other parts, and what stands in validation leaves train. Parts that are missing are split
 off train, class by class, in the order of hash(seed + picture): the same seed and pictures give the same parts.
-One part can be kept whole, to measure on it what others measured on it.
+One part can be kept whole, to measure on it what others measured on it; or everything be one part.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from collections import Counter, defaultdict
 from collections.abc import Sequence
 from typing import Final
 
-from training.samples import TEST, TRAIN, VALIDATION, Sample, some
+from training.samples import ALL, TEST, TRAIN, VALIDATION, Sample, some
 
 SHARES: Final = {TEST: 0.15, VALIDATION: 0.15}
 """Of the samples of each class, where the source has no such part."""
@@ -28,9 +28,9 @@ def split(
         samples: that were read.
         hashes: of the pixels of each.
         seed: of what is split off.
-        whole: part that loses no picture to another.
+        whole: part that loses no picture to another; ``all``: the only one.
     """
-    parts: list[str | None] = [sample.part or TRAIN for sample in samples]
+    parts: list[str | None] = [ALL if whole == ALL else sample.part or TRAIN for sample in samples]
     groups: dict[bytes, list[int]] = defaultdict(list)
     for place, content in enumerate(hashes):
         groups[content].append(place)

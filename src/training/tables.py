@@ -5,6 +5,7 @@ from __future__ import annotations
 import codecs
 import csv
 import io
+import re
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -26,6 +27,7 @@ _LABEL: Final = ("label", "labels", "class", "classname", "category", "target", 
 _PART: Final = ("usage", "split", "part", "subset", "set", "dataset", "partition")
 _PIXELS: Final = ("pixels",)
 _DELIMITERS: Final = ",;\t|"
+_SAID: Final = re.compile(rf'"?sep=([{_DELIMITERS}])"?', re.IGNORECASE)  # a first line by which Excel knows it
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,8 +51,8 @@ class Table:
     has_pixels: bool
 
 
-def read_table(name: str, content: bytes) -> Table | None:
-    """The table, or None when it has no columns of files (or pixels) and labels.
+def read_table(name: str, content: bytes) -> Table | str:
+    """The table, or in words why it is none: it has no columns of files (or pixels) and labels.
 
     Raises:
         DataError: it is no table.
@@ -58,13 +60,17 @@ def read_table(name: str, content: bytes) -> Table | None:
     lines = io.TextIOWrapper(io.BytesIO(content), _encoding(content), errors="replace", newline="")
     header = lines.readline()
     lines.seek(0)
-    rows = _rows(name, lines, max(_DELIMITERS, key=header.count))
-    columns = [plain(column) for column in next(rows, [])]
+    said = _SAID.fullmatch(header.rstrip("\r\n"))
+    if said:
+        lines.readline()
+    rows = _rows(name, lines, said[1] if said else max(_DELIMITERS, key=header.count))
+    titles = next(rows, [])
+    columns = [plain(title) for title in titles]
     pixels, key = _column(columns, _PIXELS), _column(columns, _FILE)
     label = _column([column if i != key else "" for i, column in enumerate(columns)], _LABEL)
     where = key if pixels is None else pixels
     if where is None or label is None:
-        return None
+        return _why_none(titles, where is None, label is None)
     filled = (row + [""] * (len(columns) - len(row)) for row in rows)
     return Table(name, filled, where, label, _column(columns, _PART), pixels is not None)
 
@@ -72,8 +78,8 @@ def read_table(name: str, content: bytes) -> Table | None:
 def match(tables: Sequence[Table], names: Sequence[str]) -> tuple[list[Sample], list[Skipped], list[str]]:
     """Samples, rows that are none, and notes.
 
-    A row's file is the one at that path; else, as paths may come from another machine, the one that shares most of
-    its end; of several, the one in the folder of the row's part of the data.
+    A row's file is the one at that path, from the table or from the top; else, as paths may come from another
+    machine, the one that shares most of its end; of several, the one in the folder of the row's part of the data.
 
     Args:
         tables: of files and labels.
@@ -83,13 +89,14 @@ def match(tables: Sequence[Table], names: Sequence[str]) -> tuple[list[Sample], 
     samples: list[Sample] = []
     skipped: list[Skipped] = []
     for table in tables:
-        of_table = part_name(PurePosixPath(table.name).stem)
+        path = PurePosixPath(table.name)
+        of_table = part_name(path.stem) or part_name(path.parent.name)
         for number, row in enumerate(table.rows, 2):
             if not any(row):
                 continue
             text, label = row[table.key].strip(), " ".join(row[table.label].split())
             part = of_table if table.part is None else (part_name(row[table.part]) or of_table)
-            found = files.of(text, part)
+            found = files.of(text, part, table.name)
             if isinstance(found, str) and label:
                 samples.append(Sample(found, label, part, (found,)))
             else:
@@ -111,19 +118,26 @@ class _Files:
             for end in {path.name, path.stem}:
                 self._by_end[end].append(name)
 
-    def of(self, text: str, part: str | None) -> str | list[str]:
-        """The file a row means, or all that it could mean."""
+    def of(self, text: str, part: str | None, table: str) -> str | list[str]:
+        """The file a row of the table means, or all that it could mean."""
         wanted = text.replace("\\", "/").removeprefix("./")
-        if wanted in self._known:
-            return wanted
+        for name in (table[: table.rfind("/") + 1] + wanted, wanted):
+            if name in self._known:
+                return name
         path = wanted.casefold().split("/")
         candidates = self._by_end.get(path[-1], [])
+        # Train and test often have an Image_1.jpg each: the other one's is another picture.
+        candidates = [n for n in candidates if not part or _part_of(n) in (None, part) or _shared(path, n)]
         if len(candidates) > 1:
             most = max(_shared(path, name) for name in candidates)
             candidates = [name for name in candidates if _shared(path, name) == most]
         if len(candidates) > 1:
-            candidates = [n for n in candidates if part and part_name(n.split("/")[0]) == part] or candidates
+            candidates = [n for n in candidates if part and _part_of(n) == part] or candidates
         return candidates[0] if len(candidates) == 1 else candidates
+
+
+def _part_of(name: str) -> str | None:
+    return part_name(name.split("/", 1)[0])
 
 
 def _shared(path: Sequence[str], name: str) -> int:
@@ -132,6 +146,14 @@ def _shared(path: Sequence[str], name: str) -> int:
     return next(
         (i for i, (one, other) in enumerate(folders) if one != other), min(len(path), name.count("/") + 1) - 1
     )
+
+
+def _why_none(titles: Sequence[str], no_files: bool, no_labels: bool) -> str:
+    if not titles:
+        return "nothing in it"
+    missing = "columns of file names and labels" if no_files and no_labels else None
+    missing = missing or ("column of file names" if no_files else "column of labels")
+    return f"no {missing} among {some(titles)}"
 
 
 def _why_not(candidates: Sequence[str]) -> str:

@@ -1,0 +1,34 @@
+"""What a file that cannot be used is, in words for whoever sent it."""
+
+from __future__ import annotations
+
+from typing import Final
+
+_STARTS: Final = {
+    b"\xff\xd8\xff": "a JPEG",
+    b"\x89PNG": "a PNG",
+    b"GIF8": "a GIF",
+    b"BM": "a BMP",
+    b"II*\0": "a TIFF",
+    b"MM\0*": "a TIFF",
+    b"\0\0\0\x0cjP": "a JPEG 2000",
+    b"\0\0\1\0": "an icon",
+    b"%PDF": "a PDF",
+    b"PK\3\4": "a ZIP archive",
+    b"<svg": "an SVG",
+}
+_BRANDS: Final = {b"avif": "an AVIF", b"heic": "a HEIC", b"heix": "a HEIC", b"mif1": "a HEIC"}
+
+
+def told(data: bytes, size: int | None = None) -> str:
+    """Its size, and its kind where that is known.
+
+    Args:
+        data: at least the first 12 bytes of the file.
+        size: bytes of the whole file, where these are not all.
+    """
+    kind = next((kind for start, kind in _STARTS.items() if data.startswith(start)), None)
+    if kind is None and data[4:8] == b"ftyp":
+        kind = _BRANDS.get(data[8:12])
+    size = len(data) if size is None else size
+    return f"{size} bytes, {kind}" if kind else f"{size} bytes of a kind that is not known here"
