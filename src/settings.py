@@ -285,4 +285,6 @@ def _complaints(error: ValidationError, given: Mapping[str, Any]) -> Iterator[st
         secret = field == "kafka_options" or "SecretStr" in str(Settings.model_fields[field].annotation)
         got = "a value not shown here" if secret else repr(problem["input"])
         text = problem["msg"].removeprefix("Value error, ")
+        if problem["type"] == "too_short":  # of a secret, which pydantic takes for a list
+            text = f"expected {problem['ctx']['min_length']} or more characters"
         yield f"{name}: got {got}: {text[:1].lower()}{text[1:]}"

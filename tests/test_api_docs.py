@@ -69,8 +69,11 @@ ABOUT = AboutOut(
     version="0.1.0",
     preset="emotions",
     model="emotions@1f3a9c02",
-    labels=["Angry", "Happy", "Neutral"],
+    labels=["angry", "happy", "neutral"],
     retention_days=30,
+    frames_days=7,
+    webhook=False,
+    output=False,
     max_upload_mb=10,
     max_video_mb=500,
     password=False,
@@ -87,14 +90,14 @@ VARIES_IN_UPLOADS = {"time_us", "state", "total", "sent", "classified"}
 class Moods:
     """Sees the same face in every picture."""
 
-    labels = ("Angry", "Happy", "Neutral")
+    labels = ("angry", "happy", "neutral")
     batch_size = 4
     remembers = False
     model = "emotions@1f3a9c02"
 
     def classify(self, images: Sequence[Image], streams: Sequence[str | None] = ()) -> list[list[Detection]]:  # noqa: ARG002
-        scores = (("Happy", 0.93), ("Neutral", 0.04), ("Angry", 0.03))
-        return [[Detection("Happy", 0.93, Box(100, 147, 91, 91), (), scores)] for _ in images]
+        scores = (("happy", 0.93), ("neutral", 0.04), ("angry", 0.03))
+        return [[Detection("happy", 0.93, Box(100, 147, 91, 91), (), scores)] for _ in images]
 
 
 @dataclass

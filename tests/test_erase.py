@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 import random
+import time
+from contextlib import closing
 from itertools import product
 
 import pytest
 from pymongo.database import Database
 
+from conftest import wait_for
+from consumer.forgetting import Forgetting
+from consumer.live import LiveHub
+from errors import StoreUnavailable
 from storage.alerts import Alert, AlertStore
 from storage.episode import Episode, remains
 from storage.episodes import EpisodeStore
@@ -105,3 +111,65 @@ def test_by_confidence_only_events_are_erased(
     assert erasable(database, where) == erase(database, where) == Erased(len(gone), 0, 0)
     assert len(list(EpisodeStore(database).within(EventFilter()))) == len(episodes)
     assert AlertStore(database).count(EventFilter()) == len(alerts)
+
+
+class Shown:
+    """A hub in which some streams stand still, and a clock that says so."""
+
+    def __init__(self) -> None:
+        self.ahead_s = 0.0
+        self.hub = LiveHub(1, lambda: time.monotonic() + self.ahead_s)
+
+    def publish(self, stream: str, time_us: int) -> None:
+        self.hub.publish(stream, 1, time_us, ("face",), lambda: b"a picture")
+
+    def streams(self) -> set[str]:
+        return {status.stream for status in self.hub.streams()}
+
+
+DAY_US = 24 * 3600 * S
+
+
+def test_what_another_program_erases_is_soon_no_longer_shown_where_it_stands_still(
+    database: Database[Document],
+) -> None:
+    episodes, shown = EpisodeStore(database), Shown()
+    for store in (episodes, EventStore(database), AlertStore(database)):
+        store.setup()
+    now_us = time.time_ns() // 1000
+    erase(database, EventFilter("hall", until_us=now_us - 9 * S))  # before it is shown
+    for stream, age_s in {"door": 50, "yard": 50, "hall": 8, "old": 8 * 24 * 3600, "upload-1": -50}.items():
+        shown.publish(stream, now_us - age_s * S)
+    shown.ahead_s = 6
+    shown.publish("alive", now_us - 50 * S)
+    with closing(Forgetting(shown.hub, episodes.erased_after, 7 * DAY_US, every_s=0.05)):
+        wait_for(lambda: shown.streams() == {"door", "yard", "hall", "upload-1", "alive"}, "the oldest gone")
+        assert erase(database, EventFilter("yard", until_us=now_us - 50 * S)) == Erased(0, 0, 0)
+        erase(database, EventFilter("upload-1"))  # its frames lie ahead of the clock
+        erase(database, EventFilter("door", since_us=now_us - 60 * S, until_us=now_us - 40 * S))
+        wait_for(lambda: shown.streams() == {"yard", "hall", "alive"}, "what was erased gone")
+        erase(database, EventFilter(label="face"))
+        wait_for(lambda: shown.streams() == {"alive"}, "all that stands still gone")
+        shown.ahead_s = 12
+        wait_for(lambda: shown.streams() == set(), "what was alive at first gone")
+
+
+def test_what_was_erased_while_the_store_was_away_is_looked_for_when_it_answers() -> None:
+    shown, asked_us = Shown(), list[int]()
+    shown.publish("door", T0)
+    shown.ahead_s = 6
+    now_s = T0 / S
+
+    def erased_after(time_us: int) -> list[EventFilter]:
+        nonlocal now_s
+        asked_us.append(time_us)
+        now_s += 1000
+        if len(asked_us) < 3:
+            raise StoreUnavailable("away")
+        return [EventFilter("door", None, 0, T0 + 1)] if time_us <= T0 else []
+
+    with closing(Forgetting(shown.hub, erased_after, 10 * DAY_US, every_s=0.01, wall=lambda: now_s)):
+        wait_for(lambda: shown.streams() == set(), "what was erased gone")
+        wait_for(lambda: len(asked_us) > 4, "more looks")
+    first_us = T0 - 60 * S
+    assert asked_us[:4] == [first_us, first_us, first_us, first_us + 2000 * S]

@@ -338,20 +338,50 @@ def test_no_path_leads_anywhere_but_to_an_event(known: Known) -> None:
     assert known.client.get(f"/events/door/r1/{'9' * 5000}/faces@1f3a/0").status_code in (404, 422)
 
 
-def test_a_crop_is_a_picture_that_browsers_may_keep_for_themselves(known: Known) -> None:
+def test_a_crop_is_a_picture_that_browsers_may_keep_and_must_ask_for(known: Known) -> None:
     stored = next(e for e in known.events if e.crop)
     url = got(known.client, "/events", limit=500, stream=stored.stream)["events"]
     crop_url = next(out["crop_url"] for out in url if out["id"] == stored.id)
     answer = known.client.get(crop_url)
     assert answer.status_code == 200 and answer.get_data() == stored.crop
     assert answer.headers["Content-Type"] == "image/jpeg"
-    assert "private" in answer.headers["Cache-Control"] and "immutable" in answer.headers["Cache-Control"]
+    assert answer.headers["Cache-Control"] == "private, no-cache"
     assert answer.headers["X-Content-Type-Options"] == "nosniff"
     again = known.client.get(crop_url, headers={"If-None-Match": answer.headers["ETag"]})
     assert again.status_code == 304 and not again.get_data()
     without = next(e for e in known.events if not e.crop)
     missing = known.client.get(f"/events/{quote(without.id)}/crop.jpg")
     assert missing.status_code == 404 and "no crop" in missing.text
+
+
+class Watched(EventQueries):
+    """Queries that keep the crops they read."""
+
+    def __init__(self, database: Database[Document]) -> None:
+        super().__init__(database)
+        self.crops: list[bytes] = []
+
+    def get(self, event_id: str, crop: bool = True) -> Event | None:
+        found = super().get(event_id, crop)
+        if found is not None:
+            self.crops.append(found.crop)
+        return found
+
+
+def test_a_crop_that_the_browser_has_is_not_read_again_and_one_deleted_is_not_shown_again(
+    store: EventStore, database: Database[Document]
+) -> None:
+    stored = event(crop=b"\xff\xd8 a crop")
+    store.add([stored])
+    queries = Watched(database)
+    client = client_of(dataclasses.replace(records_of(database), events=queries))
+    url = f"/events/{quote(stored.id)}/crop.jpg"
+    has = {"If-None-Match": client.get(url).headers["ETag"]}
+    assert client.get(url, headers=has).status_code == 304
+    assert queries.crops == [stored.crop, b""]
+    assert client.get(url, headers={"If-None-Match": '"another"'}).get_data() == stored.crop
+    assert client.delete("/events?everything=true").status_code == 200
+    assert client.get(url, headers=has).status_code == 404
 
 
 def test_the_whole_frame_comes_from_kafka_until_it_is_gone(

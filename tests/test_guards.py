@@ -40,7 +40,7 @@ METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE")
 UNSAFE = {"POST", "PUT", "PATCH", "DELETE"}
 ABOUT = AboutOut(
     version="1", preset=None, model="m@1", labels=["face"], retention_days=30, max_upload_mb=10, max_video_mb=500,
-    password=True, rules=0, started=datetime.now(UTC),
+    frames_days=None, webhook=False, output=False, password=True, rules=0, started=datetime.now(UTC),
 )  # fmt: skip
 
 

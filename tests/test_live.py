@@ -17,6 +17,7 @@ from conftest import wait_for
 from consumer.live import LiveHub
 from consumer.live_frame import LiveFrame
 from errors import NoPlace
+from storage.filters import EventFilter
 
 JPEG = b"\xff\xd8 a picture \xff\xd9"
 
@@ -276,6 +277,62 @@ def test_the_stream_published_longest_ago_makes_room(show: Show) -> None:
     names = [status.stream for status in show.hub.streams()]
     assert len(names) == 256
     assert names == ["always", *(f"s{number:03}" for number in range(45, 300))]
+
+
+def test_what_was_erased_is_not_shown_any_more_and_a_stream_that_goes_on_is_there_again(show: Show) -> None:
+    for stream, age_s in (("door", 100), ("yard", 50), ("hall", 10)):
+        show.publish(stream, 1, "face", age_s=age_s)
+    now_us = round(show.wall.now_s * 1e6)
+    show.hub.forget(EventFilter(until_us=now_us - 100_000_000))
+    show.hub.forget(EventFilter("door", since_us=now_us - 99_000_000))
+    show.hub.forget(EventFilter("cellar"))
+    assert [status.stream for status in show.hub.streams()] == ["door", "hall", "yard"]
+    show.hub.forget(EventFilter("door", since_us=now_us - 100_000_000, until_us=now_us))
+    assert show.hub.newest("door") is None
+    show.hub.forget(EventFilter(label="smoking", since_us=now_us - 50_000_000))  # the picture has all that was seen
+    assert show.hub.streams() == [] and show.hub.pick() is None
+    show.publish("door", 2, "face")
+    frame = show.hub.newest("door")
+    assert frame is not None and frame.number == 2
+
+
+def test_of_streams_that_are_alive_nothing_is_forgotten_where_only_the_still_are_meant(show: Show) -> None:
+    show.publish("still", 1)
+    show.pass_s(5)
+    show.publish("alive", 1)
+    show.hub.forget(EventFilter(), still=True)
+    assert [status.stream for status in show.hub.streams()] == ["alive"]
+    show.pass_s(5)
+    show.hub.forget(EventFilter(), still=True)
+    assert show.hub.streams() == []
+
+
+def test_who_waits_for_a_stream_that_is_forgotten_gets_its_next_picture_at_once(show: Show) -> None:
+    show.publish("cam", 1)
+    got: list[LiveFrame | None] = []
+    waiter = in_thread(lambda: got.append(show.hub.wait_newer("cam", 1, 60)))
+    time.sleep(0.05)
+    show.hub.forget(EventFilter("cam"))
+    time.sleep(0.05)
+    assert got == []
+    started = time.monotonic()
+    show.publish("cam", 2)
+    waiter.join(30)
+    assert time.monotonic() - started < 20  # of the sixty that it would wait
+    assert got[0] is not None and got[0].number == 2
+
+
+def test_streams_of_partitions_that_another_worker_has_are_not_shown() -> None:
+    hub = LiveHub(1)
+    for stream, partition in (("a", 0), ("b", 1), ("c", 2)):
+        hub.publish(stream, 1, 1, (), lambda: JPEG, ("t", partition))
+    hub.publish("of none", 1, 1, (), lambda: JPEG)
+    hub.show_only([("t", 0), ("t", 2)])
+    hub.publish("b", 2, 1, (), lambda: JPEG, ("t", 1))  # was in hand when its partition went
+    assert [status.stream for status in hub.streams()] == ["a", "c", "of none"]
+    hub.show_only([("t", 1)])
+    hub.publish("b", 3, 1, (), lambda: JPEG, ("t", 1))
+    assert [status.stream for status in hub.streams()] == ["b", "of none"]
 
 
 def test_memory_grows_neither_with_frames_nor_with_viewers() -> None:

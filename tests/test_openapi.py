@@ -40,10 +40,12 @@ from consumer.predictor import Predictor
 from consumer.stats import Stats
 from consumer.web.app import create_app
 from consumer.web.docs import described
+from consumer.web.problems import ANY_PARAMETERS
 from consumer.web.server import WebServer
 from errors import BrokerUnavailable, StoreUnavailable
 from ports import choose_port
 from test_browser import Browser, browser, chrome  # noqa: F401  # fixtures
+from test_guards import ABOUT, addresses, every_part
 from test_web import HEALTHY, authorization, serve
 from vision.faces import HaarFaces
 
@@ -72,6 +74,40 @@ def client(app: OpenAPI) -> FlaskClient:
 
 def operations(document: dict[str, Any]) -> list[tuple[str, str, dict[str, Any]]]:
     return [(path, method, told) for path, item in document["paths"].items() for method, told in item.items()]
+
+
+def test_a_parameter_that_an_address_does_not_have_is_refused_but_for_pages_pictures_and_probes(
+    client: FlaskClient,
+) -> None:
+    for method, target in (("GET", "/streams?label=face"), ("GET", "/classes?x"), ("POST", "/predict?threshold=0.5")):
+        answer = client.open(target, method=method)
+        assert answer.status_code == 422, target
+        assert answer.get_json()["errors"][0]["loc"] == [target.partition("?")[2].partition("=")[0]]
+    for target in ("/", "/health", "/metrics", "/docs", "/openapi.json", "/favicon.ico", "/static/app.js"):
+        with client.get(f"{target}?t=1795256100") as page:
+            assert page.status_code == 200, target
+    for target in ("/video", "/video/door"):
+        assert client.head(f"{target}?since=1795256100").status_code == 200
+    assert "no picture" in client.get("/snapshot/door.jpg?t=1").get_json()["detail"]
+    assert client.get("/nothing?x=1").status_code == 404
+    assert client.options("/streams?x=1").status_code == 200
+
+
+def test_every_address_but_those_refuses_a_parameter_that_it_does_not_have() -> None:
+    app = create_app(LiveHub(1), lambda: HEALTHY, **every_part())
+    client = app.test_client()
+    assert set(app.view_functions) > ANY_PARAMETERS
+    for rule, address in addresses(app):
+        for method in (rule.methods or set()) - {"OPTIONS"} if rule.endpoint not in ANY_PARAMETERS else ():
+            assert client.open(f"{address}?nonsense=1", method=method).status_code == 422, (method, address)
+
+
+def test_how_long_frames_are_kept_is_told_as_soon_as_it_is_known() -> None:
+    days: list[float | None] = [None]
+    client = create_app(LiveHub(1), lambda: HEALTHY, about=ABOUT, frames_days=lambda: days[-1]).test_client()
+    assert client.get("/about").get_json()["frames_days"] is None
+    days.append(7.0)
+    assert client.get("/about").get_json()["frames_days"] == 7.0
 
 
 # The description
@@ -107,7 +143,8 @@ def test_every_operation_has_a_name_a_summary_and_its_errors(client: FlaskClient
         answers = operation["responses"]
         assert {status[0] for status in answers} <= set("2345d")
         assert ("403" in answers) == (method != "get"), path
-        assert ("422" in answers) == ("parameters" in operation or "requestBody" in operation), path
+        heeds_none = path in {"/", "/favicon.ico", "/health", "/metrics", "/openapi.json", "/video"}
+        assert ("422" in answers) == (not (heeds_none or path.startswith("/docs"))), path
         for status, answer in answers.items():
             if status == "default" or (status >= "400" and (path, status) != ("/health", "503")):
                 assert list(answer["content"]) == ["application/problem+json"], (path, status)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import socket
 import subprocess
 import sys
@@ -12,10 +13,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import click
 import pytest
 from annotated_types import Ge, Gt
 from pydantic import SecretStr
 
+from cli.consume import consume
 from conftest import SAMPLE
 from errors import SettingError
 from settings import Settings, environment_name, load_settings, misspelt
@@ -153,6 +156,15 @@ def test_a_wrong_secret_is_not_shown(variable: str, wrong: str, monkeypatch: pyt
     said = complaint()
     assert said.startswith(f"{variable}: ")
     assert "geheim" not in said
+
+
+@pytest.mark.parametrize(("variable", "least"), [("PASSWORD", 8), ("WEBHOOK", 8), ("MONGODB_URI", 1)])
+def test_a_secret_that_is_too_short_is_told_how_many_characters_it_needs(
+    variable: str, least: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    name = variable if variable == "MONGODB_URI" else f"FRAMEWATCH_{variable}"
+    monkeypatch.setenv(name, "")
+    assert complaint() == f"{name}: got a value not shown here: expected {least} or more characters"
 
 
 @pytest.mark.parametrize("field", SECRET_FIELDS)
@@ -308,6 +320,12 @@ def test_a_wrong_command_line_is_answered_with_one_line_that_says_what_is_wrong(
     assert answer.stdout == ""
     assert all(word in answer.stderr for word in wrong.words), answer.stderr
     assert "geheim" not in answer.stderr
+
+
+def test_the_help_says_which_paths_are_of_files_and_which_of_folders() -> None:
+    text = consume.get_help(click.Context(consume))
+    assert re.findall(r"--(\w+) FILE", text) == ["rules"]
+    assert {"model", "models", "home"} <= set(re.findall(r"--(\w+) DIR", text))
 
 
 def test_without_a_command_the_help_is_shown_in_its_own_lines(tmp_path: Path) -> None:

@@ -6,16 +6,19 @@ import base64
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import partial
 
 import numpy as np
 import pytest
+import requests
 from confluent_kafka import Consumer, KafkaError, Producer
+from confluent_kafka.admin import AlterConfigOpType, ConfigEntry, ConfigResource, ResourceType
 from pymongo.database import Database
 
 from cli.consume import run_worker
+from cli.kept import frames_days
 from conftest import wait_for
 from consumer.intake import Intake
 from consumer.lanes import Lanes
@@ -30,10 +33,12 @@ from errors import BrokerUnavailable
 from ports import choose_port
 from services.home import Endpoints
 from settings import Settings, load_settings
+from storage.erase import erase
 from storage.events import Document, Event
+from storage.filters import EventFilter
 from storage.mongo import EventStore, Stored
 from stream.contact import Contact
-from stream.kafka import make_consumer, make_producer, make_rare_producer
+from stream.kafka import make_admin, make_consumer, make_producer, make_rare_producer
 from stream.message import Frame, to_record
 from stream.names import rejected_topic
 from test_consume import sample_frames
@@ -62,6 +67,12 @@ class Running:
 
     settings: Settings
     shown: list[tuple[str, int]] = field(default_factory=list)
+
+    def ask(self, method: str, target: str) -> requests.Response:
+        return requests.request(method, f"http://127.0.0.1:{self.settings.port}{target}", timeout=30)
+
+    def streams(self) -> set[str]:
+        return {told["stream"] for told in self.ask("GET", "/streams").json()["streams"]}
 
 
 @contextmanager
@@ -174,6 +185,69 @@ def test_partitions_change_hands_without_a_frame_lost_doubled_or_done_twice(
     assert shown == sorted((stream, number) for stream, n in sent.items() for number in range(n))
     frames = {(e["stream"], e["frame"]) for e in database["events"].find({}, {"stream": 1, "frame": 1})}
     assert frames == set(shown)
+
+
+def test_a_stream_is_shown_by_the_worker_that_has_it_and_by_no_other(
+    endpoints: Endpoints, database: Database[Document], topic: str, send: Callable[[str, int], None]
+) -> None:
+    names = {"a", "b", "c", "d"}
+    store = EventStore(database)
+    with ExitStack() as ending:
+        workers: list[Running] = []
+        for number in range(3):  # one more than there are partitions: one has none in the end
+            workers.append(ending.enter_context(worker(endpoints, store, topic)))
+            wait_for(lambda: is_taken_part_in(workers), f"{len(workers)} workers in the group")
+            for stream in names:
+                send(stream, number)
+            wait_for(lambda: sorted(s for w in workers for s in w.streams()) == sorted(names), "each shown once")
+        assert sorted(len(w.streams()) > 0 for w in workers) == [False, True, True]
+        assert sorted(w.ask("GET", "/health").json()["partitions"] for w in workers) == [0, 1, 1]
+
+
+def is_taken_part_in(workers: Sequence[Running]) -> bool:
+    """Whether the topic's two partitions are shared by as many of them as can have one."""
+    with suppress(requests.ConnectionError):
+        parts: list[int] = [w.ask("GET", "/health").json()["partitions"] for w in workers]
+        return sum(parts) == 2 and sum(part > 0 for part in parts) == min(2, len(workers))
+    return False
+
+
+def test_what_is_deleted_is_not_shown_any_more_whoever_deletes_it(
+    endpoints: Endpoints, database: Database[Document], topic: str, send: Callable[[str, int], None]
+) -> None:
+    with worker(endpoints, EventStore(database), topic) as running:
+        for number in range(2):
+            send("door", number)
+            send("yard", number)
+            wait_for(lambda: len(running.shown) == 2 + 2 * number, "the frames")  # noqa: B023
+            wait_for(lambda: database["events"].estimated_document_count() == 2, "their events")
+            assert running.ask("GET", "/snapshot/door.jpg").status_code == 200
+            if number == 0:
+                assert running.ask("DELETE", "/events?stream=door").json()["events"] == 1
+            else:
+                assert erase(database, EventFilter("door")).events == 1  # as another worker, or the command
+                wait_for(lambda: running.streams() == {"yard"}, "the look at what was erased")
+            assert running.ask("GET", "/snapshot/door.jpg").status_code == 404
+            assert running.streams() == {"yard"}
+            assert "door" not in running.ask("GET", "/metrics").text
+            database["events"].delete_many({})
+
+
+def test_what_is_kept_of_frames_and_what_leaves_is_told(
+    endpoints: Endpoints, database: Database[Document], topic: str
+) -> None:
+    admin = make_admin(endpoints.kafka, {})
+    assert frames_days(admin, topic) == 7.0  # as the embedded broker has it
+    for kept_ms, days in (("3600000", 1 / 24), ("-1", None), ("259200000", 3.0)):
+        entry = ConfigEntry("retention.ms", kept_ms, incremental_operation=AlterConfigOpType.SET)
+        change = ConfigResource(ResourceType.TOPIC, topic, incremental_configs=[entry])
+        admin.incremental_alter_configs([change])[change].result(20)
+        wait_for(lambda: frames_days(admin, topic) == days, "the topic as it was set")  # noqa: B023
+    assert frames_days(admin, "no-such-topic") is None
+    with worker(endpoints, EventStore(database), topic) as running:
+        wait_for(lambda: is_taken_part_in([running]), "the worker")
+        about = running.ask("GET", "/about").json()
+    assert (about["frames_days"], about["webhook"], about["output"]) == (3.0, False, False)
 
 
 def test_a_worker_locked_out_of_its_group_takes_part_again(

@@ -13,6 +13,7 @@ import click
 from pymongo.database import Database
 
 from cli.classifiers import chosen_classifier
+from cli.kept import frames_days
 from cli.options import with_settings
 from cli.site import check_rules, make_activity, open_site, told_of_alerts
 from consumer.examine import Seen
@@ -102,7 +103,8 @@ def run_worker(
     results = check_output(settings)
     classifiers = chosen_classifier(settings, load=True)
     rules = check_rules(settings, classifiers.labels)
-    worker: Worker | None = None  # made once the broker answers; the health page is there before
+    worker: Worker | None = None  # made once the broker answers, and known then; the pages are there before
+    kept_days: float | None = None
     monitor = HealthMonitor(
         LastingAdmin(partial(make_admin, where.kafka, options)),
         store.ping,
@@ -121,7 +123,7 @@ def run_worker(
         on_alert = ending.enter_context(told_of_alerts(settings, database, feed))
         activity = make_activity(settings, database, rules, on_alert)
         app = ending.enter_context(
-            open_site(settings, where, database, hub, monitor, stats, feed, classifiers, rules)
+            open_site(settings, where, database, hub, monitor, stats, feed, classifiers, rules, lambda: kept_days)
         )
         endless = settings.max_viewers + MAX_LISTENERS
         ending.enter_context(WebServer(app, settings.host, settings.port, endless))
@@ -130,6 +132,7 @@ def run_worker(
         _log.info("started: waiting for frames; live picture at http://%s:%d/video", settings.host, settings.port)
         wait_for_broker(where.kafka, options, _FOREVER_S, stop.is_set)
         ensure_topic(where.kafka, settings.topic, settings.partitions, settings.replication, options)
+        kept_days = frames_days(make_admin(where.kafka, options), settings.topic)
         rejects = RejectedTopic(partial(make_rare_producer, where.kafka, options), rejected_topic(settings.topic))
         worker = Worker(
             partial(make_consumer, where.kafka, settings.group, settings.instance, options),

@@ -13,6 +13,7 @@ from settings import Settings, environment_name, load_settings
 from storage.times import parse_moment
 
 R = TypeVar("R")
+_FILES = {"rules"}  # paths of files; all others are of folders
 
 
 def with_settings(*fields: str) -> Callable[[Callable[..., R]], Callable[..., R]]:
@@ -40,14 +41,17 @@ def _option(field: str) -> Callable[[Callable[..., R]], Callable[..., R]]:
         return click.option(flag, is_flag=True, default=None, help=f"{text}  [{environment_name(field)}]")
     default = "" if about.default is None or about.default_factory else f"; default {about.default}"
     help_text = f"{text}  [{environment_name(field)}{default}]"
-    return click.option(flag, metavar=_metavar(about.annotation), default=None, help=help_text)
+    return click.option(flag, metavar=_metavar(field), default=None, help=help_text)
 
 
-def _metavar(annotation: Any) -> str:
+def _metavar(field: str) -> str:
+    annotation = Settings.model_fields[field].annotation
     for kind, name in ((int, "N"), (float, "N")):
         if annotation is kind:
             return name
-    return "DIR" if "Path" in str(annotation) else "TEXT"
+    if "Path" not in str(annotation):
+        return "TEXT"
+    return "FILE" if field in _FILES else "DIR"
 
 
 class Moment(click.ParamType[int]):

@@ -18,6 +18,7 @@ from cli.offsets import committed_offsets
 from cli.sending import producer_process
 from consumer.activity import Activity, end_alerts
 from consumer.feed import Feed
+from consumer.forgetting import Forgetting
 from consumer.frames import FrameReader
 from consumer.health import HealthMonitor
 from consumer.live import LiveHub
@@ -36,8 +37,9 @@ from services.home import Endpoints, Home
 from settings import Settings
 from storage.alerts import Alert, AlertStore
 from storage.episodes import EpisodeStore
-from storage.erase import erase
+from storage.erase import Erased, erase
 from storage.events import Document
+from storage.filters import EventFilter
 from storage.queries import EventQueries
 from storage.uploads import UploadStore
 from stream.admin import LastingAdmin
@@ -119,9 +121,16 @@ def open_site(
     feed: Feed,
     classifiers: ClassifierFactory,
     rules: Sequence[Rule],
+    frames_days: Callable[[], float | None],
 ) -> Iterator[Flask]:
     """The application over all that this worker has; what it is made of ends with it."""
     options = settings.kafka_options
+
+    def erase_and_forget(erased: EventFilter) -> Erased:
+        counted = erase(database, erased)
+        hub.forget(erased)
+        return counted
+
     with ExitStack() as ending:
         predictor = ending.enter_context(closing(Predictor(classifiers.make, classifiers.labels)))
         frames = FrameReader(partial(make_frame_reader, where.kafka, options), settings.topic)
@@ -130,11 +139,12 @@ def open_site(
             events=EventQueries(database),
             episodes=EpisodeStore(database),
             alerts=AlertStore(database),
-            erase=partial(erase, database),
+            erase=erase_and_forget,
             read_frame=frames.read,
             retention_us=settings.retention_us,
         )
-        uploads = _uploads(settings, where, database, feed.publish_alert)
+        ending.enter_context(closing(Forgetting(hub, records.episodes.erased_after, settings.retention_us)))
+        uploads = _uploads(settings, where, database, erase_and_forget, feed.publish_alert)
         if uploads is not None:
             ending.enter_context(closing(uploads.start()))
         yield create_app(
@@ -149,6 +159,7 @@ def open_site(
             uploads=uploads,
             rules=rules,
             about=_about(settings, classifiers, rules),
+            frames_days=frames_days,
             origins=settings.origins,
             hosts=settings.hosts if settings.hosts or settings.is_loopback() else None,
             stats=stats,
@@ -156,7 +167,11 @@ def open_site(
 
 
 def _uploads(
-    settings: Settings, where: Endpoints, database: Database[Document], on_alert: Callable[[Alert], None]
+    settings: Settings,
+    where: Endpoints,
+    database: Database[Document],
+    erase: Callable[[EventFilter], Erased],
+    on_alert: Callable[[Alert], None],
 ) -> Uploads | None:
     """What takes files, or None where there is no place for them, which is said: all else goes on without."""
     try:
@@ -174,7 +189,7 @@ def _uploads(
         UploadStore(database),
         producer_process(settings),
         committed,
-        partial(erase, database),
+        erase,
         limits,
         partial(end_alerts, episodes=EpisodeStore(database), alerts=AlertStore(database), on_alert=on_alert),
     )
@@ -187,6 +202,9 @@ def _about(settings: Settings, classifiers: ClassifierFactory, rules: Sequence[R
         model=classifiers.model,
         labels=list(classifiers.labels),
         retention_days=settings.retention_days,
+        frames_days=None,  # told once Kafka has answered
+        webhook=settings.webhook is not None,
+        output=settings.output is not None,
         max_upload_mb=settings.max_upload_mb,
         max_video_mb=settings.max_video_mb,
         password=settings.password is not None,

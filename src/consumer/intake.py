@@ -12,13 +12,13 @@ import logging
 import math
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Final
 
 from confluent_kafka import Consumer, KafkaError, Message, TopicPartition
 
 from consumer.examine import Received
-from consumer.offsets import Offsets
+from consumer.offsets import Offsets, Place
 from errors import BrokerUnavailable
 from stream.contact import Contact
 from stream.kafka import record_of
@@ -41,6 +41,7 @@ class Intake:
         topic: str,
         from_beginning: bool,
         finish: Callable[[], None],
+        on_places: Callable[[Collection[Place]], None] = lambda places: None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         """Make the consumer; it joins its group at the first ``next``.
@@ -50,13 +51,14 @@ class Intake:
             topic: to read.
             from_beginning: read the topic from its start whatever the group has committed.
             finish: called before partitions are given back, to have all stored that was received.
+            on_places: called with all partitions there are when others came, and when some were lost.
             clock: seconds that never jump.
         """
         self._make_consumer = make_consumer
         self._topic = topic
         self._finish = finish
         self._clock = clock
-        self.offsets = Offsets(from_beginning, finish)
+        self.offsets = Offsets(from_beginning, finish, on_places)
         self._subscribed = False
         self._failed_s = -math.inf
         self._topic_missing = False  # said once, not at each look

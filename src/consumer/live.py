@@ -10,7 +10,7 @@ from __future__ import annotations
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Final
@@ -18,6 +18,7 @@ from typing import Final
 from consumer.live_frame import LiveFrame
 from consumer.offsets import Place
 from errors import NoPlace
+from storage.filters import EventFilter
 
 _MAX_STREAMS: Final = 256
 _ALIVE_S: Final = 5.0
@@ -42,6 +43,14 @@ class _Slot:
 
     def fps(self, now_s: float) -> float:
         return sum(now_s - t <= _FPS_WINDOW_S for t in self.published) / _FPS_WINDOW_S
+
+    def alive(self, now_s: float) -> bool:
+        return now_s - self.published[-1] < _ALIVE_S
+
+    def lies_in(self, where: EventFilter) -> bool:
+        time_us = self.newest.time_us
+        after = where.since_us is None or where.since_us <= time_us
+        return after and (where.until_us is None or time_us < where.until_us)
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +102,7 @@ class LiveHub:
         self._wall = wall
         self._lags = lags
         self._slots: dict[str, _Slot] = {}
+        self._places: Collection[Place] | None = None
         self._sequence = 0
         self._viewers = 0
         self._closed = False
@@ -109,7 +119,7 @@ class LiveHub:
         render: Callable[[], bytes],
         place: Place | None = None,
     ) -> None:
-        """Show this frame from now on.
+        """Show this frame from now on; one from a partition that is another worker's by now is not shown.
 
         Args:
             stream: name of the stream.
@@ -121,14 +131,37 @@ class LiveHub:
         """
         now_s, latency_s = self._clock(), self._wall() - time_us / 1e6
         with self._lock:
+            if not self._shows(place):
+                return
             self._sequence += 1
             frame = LiveFrame(self._sequence, stream, number, time_us, labels, render)
             slot = self._slots.pop(stream, None) or _Slot(frame, threading.Condition(self._lock))
             slot.put(frame, now_s, place, max(0.0, latency_s))
             self._slots[stream] = slot  # last in the dict: the most recently published
             if len(self._slots) > _MAX_STREAMS:
-                del self._slots[next(iter(self._slots))]
+                self._drop([next(iter(self._slots))])
             self._changed.notify_all()
+
+    def show_only(self, places: Collection[Place]) -> None:
+        """Show streams of these partitions from now on: those of others are another worker's to show."""
+        with self._lock:
+            self._places = frozenset(places)
+            self._drop(name for name, slot in self._slots.items() if not self._shows(slot.place))
+
+    def forget(self, where: EventFilter, still: bool = False) -> None:
+        """Show no more what was erased: a stream whose newest frame lies in the period is not there until its next.
+
+        Args:
+            where: what was erased. Its label does not count: a picture shows all that was seen.
+            still: only streams of which no picture was published in the last five seconds.
+        """
+        now_s = self._clock()
+        with self._lock:
+            self._drop(
+                name
+                for name, slot in self._slots.items()
+                if where.stream in {None, name} and slot.lies_in(where) and not (still and slot.alive(now_s))
+            )
 
     def newest(self, stream: str) -> LiveFrame | None:
         """The newest picture of the stream, or None when it has none."""
@@ -144,13 +177,12 @@ class LiveHub:
             seen: sequence of the picture had last, 0 for none.
             timeout_s: seconds to wait at most.
         """
+        ends_s = time.monotonic() + timeout_s
         with self._lock:
-            slot = self._slots.get(stream) if stream is not None else None
-            changed = slot.changed if slot else self._changed
-            changed.wait_for(lambda: self._closed or self._is_newer(stream, seen), timeout_s)
-            if self._closed or not self._is_newer(stream, seen):
-                return None
-            return self._of(stream)
+            while not (self._closed or self._is_newer(stream, seen)) and (left_s := ends_s - time.monotonic()) > 0:
+                slot = self._slots.get(stream) if stream is not None else None  # each time: it may be forgotten
+                (slot.changed if slot else self._changed).wait(left_s)
+            return self._of(stream) if self._is_newer(stream, seen) and not self._closed else None
 
     def is_alive(self, stream: str) -> bool:
         """Whether a picture of the stream was published in the last five seconds."""
@@ -218,7 +250,14 @@ class LiveHub:
 
     def _alive(self, stream: str, now_s: float) -> bool:
         slot = self._slots.get(stream)
-        return slot is not None and now_s - slot.published[-1] < _ALIVE_S
+        return slot is not None and slot.alive(now_s)
+
+    def _shows(self, place: Place | None) -> bool:
+        return place is None or self._places is None or place in self._places
+
+    def _drop(self, streams: Iterable[str]) -> None:
+        for name in list(streams):
+            self._slots.pop(name).changed.notify_all()  # who waits there waits for it as for one that never was
 
     def _of(self, stream: str | None) -> LiveFrame | None:
         name = stream if stream is not None else next(reversed(self._slots), None)

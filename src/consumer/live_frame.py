@@ -70,9 +70,11 @@ class LiveFrame:
             return self._part or None
 
     def _make_part(self, jpeg: bytes) -> None:
-        head = (
-            f"Content-Type: image/jpeg\r\nContent-Length: {len(jpeg)}\r\n"
-            f"X-Timestamp: {self.time_us / 1e6:.6f}\r\nX-Frame: {self.number}\r\n\r\n"
-        ).encode()
-        self._head_size = len(head)
-        self._part = head + jpeg + _CLOSING
+        self._part = part_of(jpeg, f"X-Timestamp: {self.time_us / 1e6:.6f}\r\nX-Frame: {self.number}\r\n")
+        self._head_size = len(self._part) - len(jpeg) - len(_CLOSING)
+
+
+def part_of(jpeg: bytes, headers: str = "") -> bytes:
+    """The picture as a part, with more headers of its own, and closed by the next boundary."""
+    head = f"Content-Type: image/jpeg\r\nContent-Length: {len(jpeg)}\r\n{headers}\r\n"
+    return head.encode() + jpeg + _CLOSING

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 
 from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaException, TopicPartition
 
@@ -21,16 +21,24 @@ class Offsets:
     confluent-kafka 2.16: they wait for ever in an endless loop of polls). The steps on other threads leave word here.
     """
 
-    def __init__(self, from_beginning: bool, finish: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        from_beginning: bool,
+        finish: Callable[[], None],
+        on_places: Callable[[Collection[Place]], None] = lambda places: None,
+    ) -> None:
         """Make the book.
 
         Args:
             from_beginning: read each partition from its start whatever the group has committed.
             finish: called before partitions are given back: whoever gets them starts where we committed.
+            on_places: called by the polling thread with all partitions of the worker when others were given to it,
+                and when some were lost. Not when they are given back: most of them come again in a moment.
         """
         self._consumer: Consumer | None = None
         self._from_beginning = from_beginning
         self._finish = finish
+        self._on_places = on_places
         self._begun: set[int] = set()
         self._lock = threading.Lock()
         self._positions: dict[Place, int] = {}
@@ -48,9 +56,10 @@ class Offsets:
         self._consumer = None
 
     def shown(self, place: Place, offset: int) -> None:
-        """The record at the offset has been shown."""
+        """The record at the offset has been shown; of no account where the partition is another worker's by now."""
         with self._lock:
-            self._positions[place] = offset + 1
+            if place in self._positions:
+                self._positions[place] = offset + 1
 
     def positions(self) -> dict[Place, int]:
         """Offset of the next record to be shown, of each partition there is."""
@@ -88,6 +97,7 @@ class Offsets:
         starts = {(p.topic, p.partition): _start_of(consumer, p) for p in partitions}
         with self._lock:
             self._positions |= starts
+        self._on_places(self.positions())
         _log.info("has partitions %s", [p.partition for p in partitions])
 
     def _revoked(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
@@ -95,11 +105,15 @@ class Offsets:
             return
         self._finish()
         self.allow_commit()
-        self._lost(consumer, partitions)
+        self._forget(partitions)
 
     def _lost(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
         if consumer is not self._consumer:
             return
+        self._forget(partitions)
+        self._on_places(self.positions())
+
+    def _forget(self, partitions: list[TopicPartition]) -> None:
         with self._lock:
             for partition in partitions:
                 self._positions.pop((partition.topic, partition.partition), None)

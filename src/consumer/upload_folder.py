@@ -20,6 +20,7 @@ from typing import Any, BinaryIO, Final, Literal
 from filelock import FileLock, Timeout
 
 from errors import SettingError
+from vision.kinds import told
 
 _log = logging.getLogger(__name__)
 
@@ -123,7 +124,7 @@ class IncomingFile:
         if self.form is None:
             raise UploadRefused(
                 "kind",
-                f"{self.count} bytes that start with {data[:12]!r}: neither a picture (JPEG, PNG, WebP) nor a video "
+                f"{told(data, self.count)}: neither a picture (JPEG, PNG, WebP) nor a video "
                 "(MP4, MOV, MKV, WebM, AVI, MPEG) by their content",
             )
         if self.count > (most := self._allowed(self.form.kind)):

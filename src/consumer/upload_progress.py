@@ -82,6 +82,7 @@ class Progress:
         for upload in self._store.newest(_LOOKED_AT):
             old = upload.time_us < time.time_ns() // 1000 - _LOST_US
             if old and upload.state in OPEN and upload.id not in ours:
+                self._on_end(upload.id)
                 self._store.save(replace(upload, state="failed", error="the server that had it is gone"))
 
     def _classified(self, sent: Sent) -> int:

@@ -76,7 +76,7 @@ class Worker:
         self._hub = hub
         self._stats = stats
         self._on_seen = on_seen
-        self._intake = Intake(make_consumer, topic, from_beginning, self._finish_for_handover)
+        self._intake = Intake(make_consumer, topic, from_beginning, self._finish_for_handover, hub.show_only)
         self._room = Room(lanes.room)
         self._steadiers = Steadiers()
         self._pending: queue.SimpleQueue[Future[Outcome] | None] = queue.SimpleQueue()

@@ -49,12 +49,13 @@ class EpisodeStore:
 
         Args:
             database: of the store.
-            clock: seconds since 1970 UTC: the end of an erased period that has none.
+            clock: seconds since 1970 UTC: when a period is erased, and the end of one that has none.
         """
         self._episodes: Collection[Document] = database[EPISODES]
         self._erasures: Collection[Document] = database[ERASURES]
         self._timeline = Timeline(self._episodes, "start_us")
         self._erased = Timeline(self._erasures, "until_us")
+        self._latest_erased = Timeline(self._erasures, "erased_us")
         self._clock = clock
 
     def setup(self) -> None:
@@ -62,7 +63,8 @@ class EpisodeStore:
         with store_errors("making indexes"):
             for keys in _INDEXES:
                 self._episodes.create_index(keys)
-            self._erasures.create_index([("until_us", pymongo.DESCENDING)])
+            for field in ("until_us", "erased_us"):
+                self._erasures.create_index([(field, pymongo.DESCENDING)])
 
     def save(self, episodes: Sequence[Episode]) -> None:
         """Store the episodes as they are by now; those known by their id only grow: an older state changes nothing.
@@ -126,6 +128,11 @@ class EpisodeStore:
             self._remember(where)
             return self._take_out(where)
 
+    def erased_after(self, time_us: int) -> list[EventFilter]:
+        """The periods erased at the time or later, by whomever; none ends after it was erased."""
+        with store_errors("reading what was erased"):
+            return list(readable(self._latest_erased.rows({"erased_us": between(time_us, None)}), _erasure))
+
     def prune(self, before_us: int) -> int:
         """Delete the episodes that ended before the time, a batch at a time; return how many."""
         ended = {"start_us": between(None, before_us), "end_us": between(None, before_us)}
@@ -163,7 +170,7 @@ class EpisodeStore:
         """Let ``save`` know what was erased; what is captured after now is no part of it."""
         now_us = int(self._clock() * 1_000_000)
         until_us = now_us if where.until_us is None else min(now_us, where.until_us)
-        period = {"since_us": where.since_us or 0, "until_us": until_us}
+        period = {"since_us": where.since_us or 0, "until_us": until_us, "erased_us": now_us}
         names = {"stream": where.stream, "label": where.label}
         self._erasures.insert_one({"_id": secrets.token_hex(12)} | names | period)
 

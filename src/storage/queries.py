@@ -50,14 +50,18 @@ class EventQueries:
         documents, cursor = self._page(where, limit, cursor, {"crop": 0})
         return Page(list(readable(documents, from_document)), cursor)
 
-    def get(self, event_id: str) -> Event | None:
+    def get(self, event_id: str, crop: bool = True) -> Event | None:
         """The event with its crop, or None.
+
+        Args:
+            event_id: of the event.
+            crop: read the crop too, which is the most of it.
 
         Raises:
             ValueError: the document of this id is no event.
         """
         with store_errors("reading an event"):
-            document = self._events.find_one({"_id": {"$eq": event_id}})
+            document = self._events.find_one({"_id": {"$eq": event_id}}, None if crop else {"crop": 0})
         return from_document(document) if document else None
 
     def documents(self, where: EventFilter, limit: int | None = None, crops: bool = True) -> Iterator[Document]:

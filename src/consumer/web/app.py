@@ -40,6 +40,7 @@ def create_app(
     uploads: Uploads | None = None,
     rules: Sequence[Rule] = (),
     about: AboutOut | None = None,
+    frames_days: Callable[[], float | None] | None = None,
     origins: Collection[str] = (),
     hosts: Collection[str] | None = (),
     stats: Stats | None = None,
@@ -58,6 +59,7 @@ def create_app(
         uploads: takes pictures and videos that become streams of their own.
         rules: that the worker holds its streams to; shown where there are records.
         about: what this worker is.
+        frames_days: gives that one of it, where it is known later only.
         origins: of the sites whose pages may use the API.
         hosts: names of this server beside those of loopback; None where nobody knows them.
         stats: has the histograms of ``/metrics``.
@@ -121,8 +123,9 @@ def create_app(
 
         @app.get("/about", tags=[_STATE], summary="What this worker is", responses={200: AboutOut})
         def about_page() -> Response:
-            """Its classifier, and what it keeps for how long."""
-            return jsonify(about.model_dump(mode="json"))
+            """Its classifier, what it keeps for how long, and what leaves it."""
+            known = about.model_copy(update={"frames_days": frames_days()}) if frames_days else about
+            return jsonify(known.model_dump(mode="json"))
 
     document: dict[str, object] = {}
     app.register_api(docs.blueprint(document))

@@ -18,7 +18,7 @@ from flask_openapi3.models.tag import Tag
 from flask_openapi3.openapi import OpenAPI
 from flask_openapi3.utils import HTTP_STATUS, parse_rule
 
-from consumer.web.problems import MIMETYPE
+from consumer.web.problems import ANY_PARAMETERS, MIMETYPE
 
 TAG: Final = Tag(name="pages", description="What browsers open, and this description.")
 
@@ -88,18 +88,19 @@ def described(app: OpenAPI, password: bool) -> dict[str, Any]:
         password: whether one is asked for.
     """
     document: dict[str, Any] = app.api_doc
-    names = {
-        (parse_rule(rule.rule), method.lower()): _operation_id(rule.endpoint)
+    endpoints = {
+        (parse_rule(rule.rule), method.lower()): rule.endpoint
         for rule in app.url_map.iter_rules()
         for method in rule.methods or ()
     }
     for path, item in document["paths"].items():
         for method, operation in item.items():
-            operation["operationId"] = names[path, method]
+            endpoint = endpoints[path, method]
+            operation["operationId"] = _operation_id(endpoint)
             _tidy_texts(operation)
             for parameter in operation.get("parameters", ()):
                 _without_null(parameter["schema"])
-            _complete_answers(operation, method, password)
+            _complete_answers(operation, method, password, endpoint in ANY_PARAMETERS)
     if password:
         document["components"]["securitySchemes"] = {"basic": {"type": "http", "scheme": "basic"}}
         document["security"] = [{"basic": []}]
@@ -132,10 +133,10 @@ def _tidy_texts(operation: dict[str, Any]) -> None:
         operation["description"] = text
 
 
-def _complete_answers(operation: dict[str, Any], method: str, password: bool) -> None:
+def _complete_answers(operation: dict[str, Any], method: str, password: bool, any_parameters: bool) -> None:
     """Errors as they are: those told, those of every operation, all of them problems in JSON."""
     answers = operation["responses"]
-    if not ("parameters" in operation or "requestBody" in operation):
+    if any_parameters and "parameters" not in operation:
         answers.pop("422", None)  # which the library adds to all
     common = {"401": password, "403": method not in _SAFE}
     for status in [status for status, there in common.items() if there]:

@@ -32,8 +32,8 @@ from storage.filters import EventFilter
 _DOWNLOADS: Final = 4  # at a time: each holds a thread of the server for as long as it is read
 _EVENT: Final = "/events/<stream>/<run>/<int:frame>/<model>/<int:index>"
 _PICTURE_HEADERS: Final = {
-    # What an event's pictures show never changes; an hour, since a deleted one should not be kept for long.
-    "Cache-Control": "private, max-age=3600, immutable",
+    # A browser may keep it, but asks each time whether it is still there: it may have been deleted.
+    "Cache-Control": "private, no-cache",
     **PICTURE_POLICY,
 }
 
@@ -148,23 +148,27 @@ def _add_one(room: APIBlueprint, records: Records) -> None:
     @room.get(f"{_EVENT}/crop.jpg", responses={"200": of_kind("image/jpeg"), "404": Problem})
     def crop(path: EventPath) -> Response:
         """The picture of what was seen."""
-        one = found(path)
-        if not one.crop:
+        # What an event shows never changes: whoever has it is told so without reading it from the store.
+        tag = _tag(path.id().encode())
+        known = request.if_none_match.contains_weak(tag)
+        one = found(path, crop=not known)
+        if not (known or one.crop):
             abort(404, f"event {one.id!r} has no crop")
-        return _picture(one.crop)
+        return _picture(one.crop, tag)
 
     @room.get(f"{_EVENT}/frame.jpg", responses={"200": of_kind("image/jpeg"), "404": Problem, "410": Problem})
     def frame(path: EventPath) -> Response:
         """The whole frame, read back from Kafka. Gone once Kafka keeps it no more."""
-        one = found(path)
+        one = found(path, crop=False)
         try:
-            return _picture(records.read_frame(one))
+            jpeg = records.read_frame(one)
         except FrameGone as error:
             raise Gone(f"the frame is no longer in Kafka: {error}") from None
+        return _picture(jpeg, _tag(jpeg))
 
-    def found(path: EventPath) -> Event:
+    def found(path: EventPath, crop: bool = False) -> Event:
         try:
-            one = records.events.get(path.id())
+            one = records.events.get(path.id(), crop)
         except ValueError as error:
             abort(404, str(error))
         if one is None:
@@ -172,8 +176,13 @@ def _add_one(room: APIBlueprint, records: Records) -> None:
         return one
 
 
-def _picture(jpeg: bytes) -> Response:
+def _tag(of: bytes) -> str:
+    return hashlib.sha256(of).hexdigest()[:32]
+
+
+def _picture(jpeg: bytes, tag: str) -> Response:
+    """The picture, or word that it is the one which the browser has."""
     response = Response(jpeg, headers=_PICTURE_HEADERS, content_type="image/jpeg")
-    response.set_etag(hashlib.sha256(jpeg).hexdigest()[:32])
+    response.set_etag(tag)
     response.make_conditional(request)
     return response

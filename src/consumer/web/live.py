@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import asdict
 from typing import Final
 
+import numpy as np
 from flask import Response, abort, jsonify
 from flask_openapi3.blueprint import APIBlueprint
 from flask_openapi3.models.tag import Tag
@@ -13,16 +14,18 @@ from flask_openapi3.types import ResponseDict
 from pydantic import BaseModel, ConfigDict, Field
 
 from consumer.live import LiveHub
-from consumer.live_frame import BOUNDARY, OPENING
+from consumer.live_frame import BOUNDARY, OPENING, part_of
 from consumer.web.answers import UNBUFFERED, lasting
 from consumer.web.docs import of_kind
 from consumer.web.headers import PICTURE_POLICY
 from consumer.web.schemas import Problem, StreamsOut
+from vision.jpeg import encode_jpeg
 
 _TAG: Final = Tag(name="live", description="What is seen now.")
 _MJPEG: Final[ResponseDict] = {200: of_kind("multipart/x-mixed-replace"), 503: Problem}
 _REPEAT_S: Final = 1.0
 _MAX_WAITS: Final = 600  # then the answer ends, and a page that is still there asks again
+_BLANK: Final = part_of(encode_jpeg(np.zeros((9, 16, 3), np.uint8)))
 _HEADERS: Final = {**UNBUFFERED, **PICTURE_POLICY}
 
 
@@ -83,9 +86,13 @@ def _mjpeg(hub: LiveHub, stream: str | None) -> Response:
 
 
 def _parts(hub: LiveHub, stream: str | None) -> Iterator[bytes]:
-    """Each newest picture as a part; the last one again each second while nothing new comes."""
+    """Each newest picture as a part; the last one again each second while nothing new comes.
+
+    One that was erased, or whose stream is another worker's by now, is taken off by a black one: whoever watches
+    would have it before them for as long as they stay.
+    """
     yield OPENING
-    seen, last = 0, b""
+    seen, last, of = 0, b"", ""
     shown: str | None = stream
     waits = 0
     while not hub.closed and waits < _MAX_WAITS:
@@ -93,7 +100,10 @@ def _parts(hub: LiveHub, stream: str | None) -> Iterator[bytes]:
             shown = _still_or_another(hub, shown)
         frame = hub.wait_newer(shown, seen, _REPEAT_S)
         if frame is not None:
-            seen, last = frame.sequence, frame.part or last
+            seen, last, of = frame.sequence, frame.part or last, frame.stream
+        elif last and hub.newest(of) is None:
+            last = b""
+            yield _BLANK
         if last:
             yield last
         else:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
+from inspect import signature
 from typing import Any, Final, NoReturn
 
 from flask import Flask, Response, jsonify, request
@@ -18,6 +19,12 @@ from errors import Unavailable
 _log = logging.getLogger(__name__)
 
 MIMETYPE: Final = "application/problem+json"
+
+# Endpoints that heed no parameters and take any: pages and pictures are asked for anew by one, probes have their own.
+ANY_PARAMETERS: Final = frozenset({
+    "static", "home", "icon", "health_page", "metrics.metrics", "live.video", "live.video_of", "live.snapshot",
+    "events.crop", "events.frame", "docs.page", "docs.openapi", "docs.swagger-ui_css", "docs.swagger-ui-bundle_js",
+})  # fmt: skip
 
 _KEPT: Final = ("Allow", "Content-Range", "Retry-After", "WWW-Authenticate")
 _MAX_ERRORS: Final = 20
@@ -49,6 +56,15 @@ def answer_with_problems(app: Flask) -> None:
         twice = [name for name, values in request.args.lists() if len(values) > 1]
         if twice:
             raise Invalid([([name], "given more than once") for name in twice])
+
+    @app.before_request
+    def refuse_unknown() -> None:
+        """Refuse parameters where none are known; who sends one means something by it."""
+        view = app.view_functions.get(request.endpoint or "")
+        if view is None or request.method == "OPTIONS" or request.endpoint in ANY_PARAMETERS:
+            return
+        if request.args and "query" not in signature(view).parameters:
+            raise Invalid([([name], "this address has no such parameter") for name in request.args])
 
     @app.errorhandler(HTTPException)
     def problem(error: HTTPException) -> Response:

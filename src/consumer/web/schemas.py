@@ -89,6 +89,11 @@ class AboutOut(BaseModel):
     model: str = Field(description="name and content hash of the classifier, as in events")
     labels: list[str] = Field(description="what it can see")
     retention_days: float = Field(description="what is stored is deleted after so many days")
+    frames_days: float | None = Field(
+        description="whole frames are deleted after so many days; null: as long as Kafka keeps them"
+    )
+    webhook: bool = Field(description="whether alerts are sent to another address")
+    output: bool = Field(description="whether results of pictures go to a bucket or folder")
     max_upload_mb: float = Field(description="megabytes of a picture")
     max_video_mb: float = Field(description="megabytes of a video")
     password: bool = Field(description="whether one is asked for")
