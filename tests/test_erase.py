@@ -128,6 +128,7 @@ class Shown:
 
 
 DAY_US = 24 * 3600 * S
+UPLOAD = "upload-20261121T101500-3f9a1c"
 
 
 def test_what_another_program_erases_is_soon_no_longer_shown_where_it_stands_still(
@@ -138,16 +139,18 @@ def test_what_another_program_erases_is_soon_no_longer_shown_where_it_stands_sti
         store.setup()
     now_us = time.time_ns() // 1000
     erase(database, EventFilter("hall", until_us=now_us - 9 * S))  # before it is shown
-    for stream, age_s in {"door": 50, "yard": 50, "hall": 8, "old": 8 * 24 * 3600, "upload-1": -50}.items():
+    for stream, age_s in {"door": 50, "yard": 50, "hall": 8, "old": 8 * 24 * 3600, UPLOAD: -50}.items():
         shown.publish(stream, now_us - age_s * S)
     shown.ahead_s = 6
     shown.publish("alive", now_us - 50 * S)
     with closing(Forgetting(shown.hub, episodes.erased_after, 7 * DAY_US, every_s=0.05)):
-        wait_for(lambda: shown.streams() == {"door", "yard", "hall", "upload-1", "alive"}, "the oldest gone")
+        wait_for(lambda: shown.streams() == {"door", "yard", "hall", UPLOAD, "alive"}, "the oldest gone")
         assert erase(database, EventFilter("yard", until_us=now_us - 50 * S)) == Erased(0, 0, 0)
-        erase(database, EventFilter("upload-1"))  # its frames lie ahead of the clock
+        erase(database, EventFilter(UPLOAD, until_us=now_us - 60 * S))  # not its newest
         erase(database, EventFilter("door", since_us=now_us - 60 * S, until_us=now_us - 40 * S))
-        wait_for(lambda: shown.streams() == {"yard", "hall", "alive"}, "what was erased gone")
+        wait_for(lambda: shown.streams() == {"yard", "hall", UPLOAD, "alive"}, "what was erased gone")
+        erase(database, EventFilter(UPLOAD))  # its frames lie ahead of the clock
+        wait_for(lambda: shown.streams() == {"yard", "hall", "alive"}, "the upload gone")
         erase(database, EventFilter(label="face"))
         wait_for(lambda: shown.streams() == {"alive"}, "all that stands still gone")
         shown.ahead_s = 12
@@ -160,13 +163,13 @@ def test_what_was_erased_while_the_store_was_away_is_looked_for_when_it_answers(
     shown.ahead_s = 6
     now_s = T0 / S
 
-    def erased_after(time_us: int) -> list[EventFilter]:
+    def erased_after(time_us: int) -> list[tuple[EventFilter, bool]]:
         nonlocal now_s
         asked_us.append(time_us)
         now_s += 1000
         if len(asked_us) < 3:
             raise StoreUnavailable("away")
-        return [EventFilter("door", None, 0, T0 + 1)] if time_us <= T0 else []
+        return [(EventFilter("door", None, 0, T0 + 1), False)] if time_us <= T0 else []
 
     with closing(Forgetting(shown.hub, erased_after, 10 * DAY_US, every_s=0.01, wall=lambda: now_s)):
         wait_for(lambda: shown.streams() == set(), "what was erased gone")

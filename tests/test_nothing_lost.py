@@ -272,6 +272,7 @@ def test_thirty_seconds_away_stall_and_resume(own: Services, services: Services,
             time.sleep(max(0.0, until - time.monotonic()))
             assert [health(bench.port)[0] for bench in benches] == [503, 503]
             assert [worker.poll() for worker in workers] == [None, None]
+            assert [streams(bench.port) for bench in benches] == [["s"], ["s"]]  # the last picture stays
         for video, bench in zip(videos, benches, strict=True):
             assert delivered(video) == FRAMES
             bench.has_exactly(undisturbed)
@@ -320,6 +321,12 @@ def health(port: int) -> tuple[int, Any]:
             return error.code, json.load(error)
     except OSError:
         return 0, None
+
+
+def streams(port: int) -> list[str]:
+    """Names of the streams that a worker shows."""
+    with urllib.request.urlopen(f"http://127.0.0.1:{port}/streams", timeout=20) as answer:
+        return [str(status["stream"]) for status in json.load(answer)["streams"]]
 
 
 def is_well(port: int) -> bool:

@@ -7,6 +7,7 @@ import http.client
 import itertools
 import json
 import resource
+import select
 import selectors
 import socket
 import statistics
@@ -19,7 +20,7 @@ from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 from urllib.parse import quote
 
 import pytest
@@ -51,6 +52,7 @@ JPEG = b"\xff\xd8" + bytes(1000) + b"\xff\xd9"
 LARGE = b"\xff\xd8" + bytes(45_000) + b"\xff\xd9"
 HEALTHY = Health("healthy", "up", "up", 2, 0, 30.0, 20.0, 40.0, 0, {"received": 1})
 STATIC = sorted(path.name for path in (Path(app.__file__).parent / "static").iterdir() if path.is_file())[0]
+T = TypeVar("T")
 
 
 class Clock:
@@ -275,6 +277,37 @@ def test_a_picture_that_was_erased_is_taken_off_and_the_answer_goes_on(site: Sit
         assert read_part(answer)[0]["X-Frame"] == "3"
 
 
+def test_who_named_no_stream_gets_an_older_ones_picture_when_the_newest_is_erased(site: Site) -> None:
+    site.publish("b")
+    site.publish("a")
+    with site.open("/video") as answer:
+        assert answer.readline() == b"--framewatch\r\n"
+        assert read_part(answer)[0]["X-Frame"] == "2"
+        site.hub.forget(EventFilter("a"))
+        while (frame := read_part(answer)[0].get("X-Frame")) in {"2", None}:  # what was sent before, and black
+            pass
+        assert frame == "1"
+
+
+def test_an_erased_picture_does_not_come_again_where_the_next_cannot_be_drawn(site: Site) -> None:
+    site.publish()
+    with site.open("/video/cam") as answer:
+        assert answer.readline() == b"--framewatch\r\n"
+        assert read_part(answer)[1] == JPEG
+        site.hub.forget(EventFilter("cam"))
+        site.hub.publish("cam", 2, 2_000_000, (), undrawable)
+        while (body := read_part(answer)[1]) == JPEG:  # what was sent before
+            pass
+        assert not decode_img(body).any()  # black
+        assert answer.readline().startswith(b"X-Waiting: ")
+        site.publish()
+        assert read_part(answer)[1] == JPEG
+
+
+def undrawable() -> bytes:
+    raise ValueError("no such colour")
+
+
 def next_after(number: str, answer: Answer) -> str:
     """The frame that follows this one, which comes again each second until then."""
     while (following := read_part(answer)[0]["X-Frame"]) == number:
@@ -400,11 +433,29 @@ def test_one_viewer_too_many_is_told_when_to_come_again_while_short_answers_go_o
             assert (status, headers["Retry-After"]) == (503, "10")
             assert headers["Content-Type"] == "application/problem+json"
             assert "20 viewers" in json.loads(body)["detail"]
-        assert site.slowest_s("/health", 20) < 5  # without a thread for it, it would never come
+        measured(partial(site.slowest_s, "/health", 20), below(0.5))  # without a thread for it, it would never come
         assert site.hub.viewers == 20
 
 
+class Dropped(NamedTuple):
+    """When two that are too slow were dropped (s), and how many frames another one missed of those it should get."""
+
+    reader_s: float
+    writer_s: float
+    missed: int
+    due: int
+
+    def is_good(self) -> bool:
+        """Whether both were dropped in time, not for a short hiccup, and the other one got its frames."""
+        in_time = 5 < self.reader_s < 12.5 and 4 < self.writer_s < 7
+        return in_time and self.due > 150 and self.missed <= 0.1 * self.due
+
+
 def test_slow_readers_and_slow_writers_are_dropped_while_the_others_get_every_frame(site: Site) -> None:
+    measured(partial(measure_slow_ones, site), Dropped.is_good)
+
+
+def measure_slow_ones(site: Site) -> Dropped:
     with ExitStack() as stack, site.publishing():
         stalled, dribbling = (stack.enter_context(site.connect(4096)) for _ in range(2))
         stalled.sendall(b"GET /video HTTP/1.1\r\nHost: localhost\r\n\r\n")
@@ -418,13 +469,13 @@ def test_slow_readers_and_slow_writers_are_dropped_while_the_others_get_every_fr
                 given_up_s = time.monotonic() - started
             elif not given_up_s:
                 dribbling.sendall(b"x")
-            assert time.monotonic() - started < 20
-        assert time.monotonic() - started > 5  # not for a short hiccup
-        assert 4 < given_up_s < 10
+            assert time.monotonic() - started < 30
+        reader_s = time.monotonic() - started
         with suppress(ConnectionResetError):  # of what it sent in the meantime
             assert dribbling.recv(100).startswith(b"HTTP/1.1 408 ")
-    missed = numbers[-1] - numbers[0] + 1 - len(numbers)
-    assert missed <= 0.5 * len(numbers)  # the machine may be busy; held up by the stalled one it were nearly all
+    wait_for(lambda: site.hub.viewers == 0, "all places")
+    due = numbers[-1] - numbers[0] + 1
+    return Dropped(reader_s, given_up_s, due - len(set(numbers)), due)
 
 
 class Measured(NamedTuple):
@@ -456,10 +507,10 @@ def test_a_hundred_viewers_get_thirty_frames_a_second_with_one_stalled_among_the
         lambda where: Erased(0, 0, 0),
         lambda event: b"",
     )
-    for _ in range(6):
+    for _ in range(_TRIES):
         got = measure_hundred_viewers(records)
-        # Measured again only where a process that does nothing but sleep was held up too: others have the machine.
-        if got.is_good() or got.held_up_s < 0.02:
+        # As in measured(); but only while the viewers watch.
+        if got.is_good() or got.held_up_s < _HELD_UP_S:
             break
     assert got.is_good(), got
 
@@ -474,7 +525,7 @@ def measure_hundred_viewers(records: Records) -> Measured:
     ):
         stalled.sendall(b"GET /video HTTP/1.1\r\nHost: localhost\r\n\r\n")
         wait_for(lambda: site.hub.viewers == 101, "all viewers")
-        with in_process("oversleep", 5) as sleeper:
+        with in_process("oversleep") as sleeper:
             used_s, started, used_kb = time.process_time(), time.monotonic(), memory_kb()
             answers_s: dict[str, list[float]] = {"/health": [], "/streams": [], "/events?limit=50": []}
             while viewers.poll() is None:
@@ -499,12 +550,17 @@ def memory_kb() -> int:
 
 
 def test_clients_that_send_half_a_request_stop_nobody(site: Site) -> None:
+    measured(partial(beside_half_requests_s, site), below(0.5))
+
+
+def beside_half_requests_s(site: Site) -> float:
+    """The slowest of ten answers (s)."""
     with ExitStack() as stack, site.publishing():
         slow = [stack.enter_context(site.connect()) for _ in range(200)]
         for number, connection in enumerate(slow):
             connection.sendall((b"", b"G", b"GET /health HTTP/1.1\r\nHost: localhost\r\nX: ")[number % 3])
         time.sleep(0.2)
-        assert site.slowest_s("/health", 10) < 3  # threads that wait for the rest are given back after five
+        slowest_s = site.slowest_s("/health", 10)  # threads that wait for the rest are given back after five
         with site.open("/video") as watching:
             assert watching.readline() == b"--framewatch\r\n"
             for _ in range(30):
@@ -512,15 +568,21 @@ def test_clients_that_send_half_a_request_stop_nobody(site: Site) -> None:
         # One whose rest comes late is served all the same.
         slow[2].sendall(b"y\r\n\r\n")
         assert http_client_response(slow[2], "GET").status == 200
+    return slowest_s
 
 
 def test_clients_that_send_half_a_body_stop_nobody(site: Site) -> None:
+    measured(partial(beside_half_bodies_s, site), below(0.5))
+
+
+def beside_half_bodies_s(site: Site) -> float:
+    """The slowest of five answers (s)."""
     with ExitStack() as stack:
         for number in range(60):
             slow = stack.enter_context(site.connect())
             length = b"Transfer-Encoding: chunked" if number % 2 else b"Content-Length: 1000"
             slow.sendall(b"POST /health HTTP/1.1\r\nHost: localhost\r\n" + length + b"\r\n\r\n")
-        assert site.slowest_s("/health", 5) < 3
+        return site.slowest_s("/health", 5)
 
 
 def test_half_requests_are_bounded_and_the_oldest_of_them_make_room() -> None:
@@ -592,11 +654,38 @@ def test_health_is_503_exactly_when_a_part_is_down(endpoints: Endpoints) -> None
         assert [client.get("/health").status_code for client in clients] == [200, 503, 503, 503]
 
 
+_TRIES = 6
+_HELD_UP_S = 0.02
+
+
+def measured(measure: Callable[[], T], is_good: Callable[[T], bool]) -> T:
+    """What is measured and good, as a test holds that it is.
+
+    Measured again only where a process that does nothing but sleep was held up meanwhile: others have the machine.
+    """
+    tries: list[tuple[T, float]] = []
+    for _ in range(_TRIES):
+        with in_process("oversleep") as sleeper:
+            assert sleeper.stdout is not None
+            sleeper.stdout.readline()  # it has begun
+            got = measure()
+            tries.append((got, json.loads(sleeper.communicate()[0])))
+        if is_good(got) or tries[-1][1] < _HELD_UP_S:
+            break
+    assert is_good(got), tries  # each with how many seconds the process that only sleeps was held up
+    return got
+
+
+def below(bound: float) -> Callable[[float], bool]:
+    """Whether a figure is below it."""
+    return lambda figure: figure < bound
+
+
 @contextmanager
 def in_process(function: str, *arguments: float) -> Iterator[subprocess.Popen[str]]:
     """One of the two functions below in a Python of its own, which prints the result as JSON."""
     command = [sys.executable, __file__, function, *map(str, arguments)]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
         try:
             yield process
         finally:
@@ -625,11 +714,13 @@ def watch(port: int, viewers: int, seconds: float) -> list[float]:
     return [count / took_s for count in counts]
 
 
-def oversleep(seconds: float) -> float:
-    """Seconds that the machine let the longest of many short sleeps last too long."""
-    end, worst_s, nap_s = time.monotonic() + seconds, 0.0, 0.002
-    while (before := time.monotonic()) < end:
-        time.sleep(nap_s)
+def oversleep() -> float:
+    """Seconds that the machine let the longest of many short sleeps last too long, until its input ends."""
+    print(flush=True)  # it has begun
+    worst_s, nap_s, ended = 0.0, 0.002, False
+    while not ended:
+        before = time.monotonic()
+        ended = bool(select.select([sys.stdin], [], [], nap_s)[0])
         worst_s = max(worst_s, time.monotonic() - before - nap_s)
     return worst_s
 

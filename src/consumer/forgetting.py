@@ -29,7 +29,7 @@ class Forgetting:
     def __init__(
         self,
         hub: LiveHub,
-        erased_after: Callable[[int], Sequence[EventFilter]],
+        erased_after: Callable[[int], Sequence[tuple[EventFilter, bool]]],
         retention_us: int,
         every_s: float = _EVERY_S,
         wall: Callable[[], float] = time.time,
@@ -38,8 +38,8 @@ class Forgetting:
 
         Args:
             hub: that forgets.
-            erased_after: gives the periods erased at this time or later, microseconds since 1970 UTC; raises
-                StoreUnavailable.
+            erased_after: gives the periods erased at this time or later, microseconds since 1970 UTC, each with
+                whether the erasing itself was its end; raises StoreUnavailable.
             retention_us: microseconds after which all is deleted.
             every_s: seconds between two looks.
             wall: seconds since 1970 UTC.
@@ -68,8 +68,8 @@ class Forgetting:
         now_us = self._now_us()
         # Streams that are alive show their next frame anyway, perhaps of a recording sent once more.
         self._hub.forget(EventFilter(until_us=now_us - self._retention_us), still=True)
-        for where in self._erased_after(self._looked_us - _BACK_US):
-            self._hub.forget(_whole(where), still=True)
+        for where, to_its_end in self._erased_after(self._looked_us - _BACK_US):
+            self._hub.forget(_whole(where) if to_its_end else where, still=True)
         self._looked_us = now_us
 
     def _now_us(self) -> int:

@@ -19,9 +19,11 @@ from consumer.live_frame import LiveFrame
 from consumer.offsets import Place
 from errors import NoPlace
 from storage.filters import EventFilter
+from stream.names import is_upload
 
 _MAX_STREAMS: Final = 256
 _ALIVE_S: Final = 5.0
+_OVER_S: Final = 10.0
 _FPS_WINDOW_S: Final = 3.0
 
 
@@ -29,6 +31,7 @@ _FPS_WINDOW_S: Final = 3.0
 class _Slot:
     newest: LiveFrame
     changed: threading.Condition
+    first: int  # sequence of its first frame: what was shown before was forgotten
     place: Place | None = None
     latency_s: float = 0.0
     published: deque[float] = field(default_factory=lambda: deque(maxlen=1000))  # monotonic seconds
@@ -66,6 +69,7 @@ class StreamStatus:
         labels: what is seen, steadied over time as on the picture.
         latency_ms: from the capture of that frame until it was shown.
         lag: frames that wait in the partition it came from, or None while the broker cannot be asked.
+        over: whether it is an upload of which nothing has come for ten seconds: it has a page of its own.
     """
 
     stream: str
@@ -76,6 +80,7 @@ class StreamStatus:
     labels: tuple[str, ...]
     latency_ms: float
     lag: int | None
+    over: bool
 
 
 class LiveHub:
@@ -135,7 +140,7 @@ class LiveHub:
                 return
             self._sequence += 1
             frame = LiveFrame(self._sequence, stream, number, time_us, labels, render)
-            slot = self._slots.pop(stream, None) or _Slot(frame, threading.Condition(self._lock))
+            slot = self._slots.pop(stream, None) or _Slot(frame, threading.Condition(self._lock), frame.sequence)
             slot.put(frame, now_s, place, max(0.0, latency_s))
             self._slots[stream] = slot  # last in the dict: the most recently published
             if len(self._slots) > _MAX_STREAMS:
@@ -184,6 +189,12 @@ class LiveHub:
                 (slot.changed if slot else self._changed).wait(left_s)
             return self._of(stream) if self._is_newer(stream, seen) and not self._closed else None
 
+    def shows(self, frame: LiveFrame) -> bool:
+        """Whether this picture may still be shown: its stream was not forgotten since."""
+        with self._lock:
+            slot = self._slots.get(frame.stream)
+            return slot is not None and slot.first <= frame.sequence
+
     def is_alive(self, stream: str) -> bool:
         """Whether a picture of the stream was published in the last five seconds."""
         with self._lock:
@@ -210,6 +221,7 @@ class LiveHub:
                     labels=slot.newest.labels,
                     latency_ms=round(1000 * slot.latency_s, 1),
                     lag=lags.get(slot.place) if slot.place else None,
+                    over=is_upload(name) and now_s - slot.published[-1] > _OVER_S,
                 )
                 for name, slot in sorted(self._slots.items())
             ]

@@ -32,8 +32,8 @@ class Offsets:
         Args:
             from_beginning: read each partition from its start whatever the group has committed.
             finish: called before partitions are given back: whoever gets them starts where we committed.
-            on_places: called by the polling thread with all partitions of the worker when others were given to it,
-                and when some were lost. Not when they are given back: most of them come again in a moment.
+            on_places: called by the polling thread with all partitions of the worker at each assignment. Not when
+                some are given back or lost: most of them come again in a moment, or when the broker does.
         """
         self._consumer: Consumer | None = None
         self._from_beginning = from_beginning
@@ -111,7 +111,6 @@ class Offsets:
         if consumer is not self._consumer:
             return
         self._forget(partitions)
-        self._on_places(self.positions())
 
     def _forget(self, partitions: list[TopicPartition]) -> None:
         with self._lock:

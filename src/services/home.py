@@ -79,9 +79,10 @@ class Home:
             lock.acquire(timeout=0)
         except Timeout:
             process = _read(holder)
+            by = f"by Ctrl-C or `kill {process}`" if process.isdecimal() else "by Ctrl-C"
             raise ServiceError(
                 f"the services of {self.folder} are running already (process {process}): "
-                f"end it by Ctrl-C or `kill {process}`, or name another home by --home"
+                f"end it {by}, or name another home by --home"
             ) from None
         try:
             holder.write_text(str(os.getpid()))

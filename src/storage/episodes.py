@@ -128,10 +128,10 @@ class EpisodeStore:
             self._remember(where)
             return self._take_out(where)
 
-    def erased_after(self, time_us: int) -> list[EventFilter]:
-        """The periods erased at the time or later, by whomever; none ends after it was erased."""
+    def erased_after(self, time_us: int) -> list[tuple[EventFilter, bool]]:
+        """The periods erased at the time or later, by whomever, each with whether the erasing itself was its end."""
         with store_errors("reading what was erased"):
-            return list(readable(self._latest_erased.rows({"erased_us": between(time_us, None)}), _erasure))
+            return list(readable(self._latest_erased.rows({"erased_us": between(time_us, None)}), _erased_until))
 
     def prune(self, before_us: int) -> int:
         """Delete the episodes that ended before the time, a batch at a time; return how many."""
@@ -194,6 +194,11 @@ def _growth(episode: Episode) -> pymongo.UpdateOne:
     grown: dict[str, Any] = {"end_us": episode.end_us, "frames": episode.frames, "peak": float(episode.peak)}
     fixed: dict[str, Any] = {"stream": episode.stream, "label": episode.label, "start_us": episode.start_us}
     return pymongo.UpdateOne({"_id": episode.id}, {"$max": grown, "$setOnInsert": fixed}, upsert=True)
+
+
+def _erased_until(document: Document) -> tuple[EventFilter, bool]:
+    where = _erasure(document)
+    return where, where.until_us == document["erased_us"]
 
 
 def _erasure(document: Document) -> EventFilter:

@@ -11,6 +11,7 @@ from urllib.parse import unquote, urlsplit
 DEFAULT_TOPIC = "distributed-video1"
 
 _UPLOAD = "upload-"
+_UPLOAD_ID = re.compile(_UPLOAD + r"\d{8}T\d{6}-[0-9a-f]{6}")
 
 _NAME = re.compile(r"\w[\w .@-]{0,63}")
 _TOPIC = re.compile(r"[A-Za-z0-9._-]{1,200}")
@@ -61,7 +62,7 @@ def new_upload_id() -> str:
 
 def is_upload(stream: str) -> bool:
     """Whether the stream is an upload: its frames are older than they look, since they were not captured here."""
-    return stream.startswith(_UPLOAD)
+    return _UPLOAD_ID.fullmatch(stream) is not None
 
 
 def rejected_topic(topic: str) -> str:

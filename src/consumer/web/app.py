@@ -104,7 +104,8 @@ def create_app(
         if request.accept_mimetypes.best_match(_HOME) == "application/json":
             answer = jsonify(name="framewatch", version=version("framewatch"), status=health().status)
         else:
-            answer = Response(render_template("home.html", streams=hub.streams(), max_bytes=max_bytes))
+            watched = [status for status in hub.streams() if not status.over]
+            answer = Response(render_template("home.html", streams=watched, max_bytes=max_bytes))
         answer.vary.add("Accept")
         return answer
 

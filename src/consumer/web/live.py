@@ -14,7 +14,7 @@ from flask_openapi3.types import ResponseDict
 from pydantic import BaseModel, ConfigDict, Field
 
 from consumer.live import LiveHub
-from consumer.live_frame import BOUNDARY, OPENING, part_of
+from consumer.live_frame import BOUNDARY, OPENING, LiveFrame, part_of
 from consumer.web.answers import UNBUFFERED, lasting
 from consumer.web.docs import of_kind
 from consumer.web.headers import PICTURE_POLICY
@@ -92,20 +92,21 @@ def _parts(hub: LiveHub, stream: str | None) -> Iterator[bytes]:
     would have it before them for as long as they stay.
     """
     yield OPENING
-    seen, last, of = 0, b"", ""
+    seen = 0
+    last: LiveFrame | None = None
     shown: str | None = stream
     waits = 0
     while not hub.closed and waits < _MAX_WAITS:
         if stream is None:
             shown = _still_or_another(hub, shown)
         frame = hub.wait_newer(shown, seen, _REPEAT_S)
-        if frame is not None:
-            seen, last, of = frame.sequence, frame.part or last, frame.stream
-        elif last and hub.newest(of) is None:
-            last = b""
+        if last is not None and not hub.shows(last):
+            last, seen = None, 0  # another stream's picture may be older
             yield _BLANK
-        if last:
-            yield last
+        if frame is not None:
+            seen, last = frame.sequence, frame if frame.part else last
+        if last is not None and last.part:
+            yield last.part
         else:
             # Nothing to show yet. A line among the first part's headers harms no reader, and finds out who has left.
             waits += 1

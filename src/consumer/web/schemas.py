@@ -71,6 +71,7 @@ class StreamOut(BaseModel):
     labels: list[str] = Field(description="what is seen, steadied over time")
     latency_ms: float | None = Field(description="from the capture of that frame until it was shown")
     lag: int | None = Field(description="frames that wait in its partition; null while Kafka does not answer")
+    over: bool = Field(description="an upload of which nothing has come for ten seconds")
 
 
 class StreamsOut(BaseModel):

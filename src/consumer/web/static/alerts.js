@@ -16,10 +16,11 @@ const EXAMPLE = `rules:
     for at least: 30m
     within: 1h`;
 
-/** That an alert lasts; and that its stream stands still, if so, since nobody knows then whether it is over. */
+/** That an alert lasts; and that no frame of its stream comes, if so, since nobody knows then whether it is over. */
 function lasting(stream) {
   const status = server.streams.find(({ stream: name }) => name === stream);
-  return status && standsStill(status) ? `lasts · ${figuresOf(status)}` : "lasts";
+  if (!status) return "lasts · no frame of its stream has come to this server";
+  return standsStill(status) ? `lasts · ${figuresOf(status)}` : "lasts";
 }
 
 function itemOf(alert) {
@@ -93,13 +94,15 @@ export class Alerts {
 
   async #load() {
     try {
-      const [open] = await all("/alerts", { open: true }, "alerts", MOST);
+      const [lasting, moreLast] = await all("/alerts", { open: true }, "alerts", MOST);
       const [alerts, more] = await all("/alerts", {}, "alerts", MOST);
       const over = alerts.filter(({ until_us: until }) => until !== null);
+      const ids = new Set(over.map(({ id }) => id)); // those that have ended between the two questions
+      const open = lasting.filter(({ id }) => !ids.has(id));
       const { rules } = has("/rules") ? await ask("/rules") : { rules: [] };
       this.list.replaceChildren(...[...open, ...over].map(itemOf));
       this.#showRules(rules, open.length + over.length);
-      if (more) this.list.append(make("li", {}, note(`The newest ${MOST} are shown.`)));
+      if (more || moreLast) this.list.append(make("li", {}, note(`The newest ${MOST} are shown.`)));
     } catch (problem) {
       this.list.replaceChildren(make("li", {}, note(problem.message, "", "bad")));
     }

@@ -126,7 +126,6 @@ function showServer({ health, streams, awaySince }) {
 function showRooms() {
   for (const element of document.querySelectorAll("[data-needs]")) element.hidden = !server.has(element.dataset.needs);
   sections.get("live").classList.toggle("alone", !server.has("/events"));
-  say(find("#privacy"), privacyWords());
   const { version, preset, model } = server.server.about;
   say(find("#about"), [version && `Framewatch ${version}`, preset ?? model].filter(Boolean).join(" · "));
 }
@@ -141,6 +140,7 @@ server.watch((state) => {
     showRooms();
     if (route) showRoute(false);
   }
+  say(find("#privacy"), privacyWords());
 });
 
 addEventListener("hashchange", () => showRoute(true));

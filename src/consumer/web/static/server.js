@@ -3,6 +3,7 @@ import { ask } from "./api.js";
 
 const EVERY_MS = 1000;
 const ANSWER_MS = 3000;
+const ABOUT_EVERY = 10; // looks
 
 /** `awaySince` is a Date while it does not answer; `about` and `rooms` are known from the first answer on. */
 export const server = { health: null, streams: [], about: {}, rooms: new Set(), awaySince: null, back: 0 };
@@ -13,6 +14,7 @@ export const met = new Promise((resolve) => (meeting = resolve));
 
 const listeners = new Set();
 let timer = 0;
+let asked = 0;
 
 /** Call `listener` with the server after each look; returns what ends that. */
 export function watch(listener) {
@@ -32,8 +34,12 @@ async function meet() {
     return { paths: {} };
   });
   server.rooms = new Set(Object.keys(paths));
-  if (has("/about")) server.about = await ask("/about");
+  await about();
   document.documentElement.dataset.rooms = [...server.rooms].join(" ");
+}
+
+async function about() {
+  if (has("/about")) server.about = await ask("/about");
 }
 
 async function look() {
@@ -46,6 +52,8 @@ async function look() {
       await meet();
       back += server.awaySince === null ? 0 : 1;
     }
+    // The worker knows for how long frames are kept once Kafka has answered it.
+    if (server.about.frames_days === null && health.broker === "up" && ++asked % ABOUT_EVERY === 0) await about();
     Object.assign(server, { health, streams, awaySince: null, back });
     meeting();
   } catch (error) {

@@ -15,11 +15,7 @@ export function standsStill(status) {
 
 /** Streams to look at: all but uploads that are over, which have pages of their own. */
 export function watched(streams) {
-  return streams.filter((status) => !(isUpload(status) && standsStill(status)));
-}
-
-function isUpload({ stream }) {
-  return stream.startsWith("upload-"); // as the server names them, and no other stream
+  return streams.filter(({ over }) => !over);
 }
 
 /** Frames a second, what waits and how old the picture is, as far as they are known. */
