@@ -80,6 +80,10 @@ class Objects(ABC):
     def versions(self) -> dict[str, str]:
         """For each of the names a text that is another one once the object has changed: its size and time."""
 
+    def reachable(self) -> dict[str, str]:
+        """The ``versions`` of what can be read, once each: for who knows by name what it needs."""
+        return self.versions()
+
     @abstractmethod
     def find(self, name: str, at_most: int = MAX_OBJECT_BYTES) -> bytes | None:
         """The whole object, or None where there is none.
@@ -138,43 +142,59 @@ class Folder(Objects):
         """Names of all files below the folder, each with its size and time; also where links lead, but not in
         hidden folders. One that may not be read is an error: nobody would know what is missing.
         """
+        return self._listed(self._refuse)
+
+    def reachable(self) -> dict[str, str]:
+        """Likewise, without folders that may not be read, and of those that are there twice only one."""
+        return self._listed(self._pass_over)
+
+    def _listed(self, refuse: Callable[[OSError | SettingError], None]) -> dict[str, str]:
+        """Names and versions; ``refuse`` is told what is wrong with a place, and raises or leaves it out."""
         found: dict[str, str] = {}
-        for path in self._paths():
+        for path in self._paths(refuse):
             try:
                 stat = path.stat()
             except OSError as error:
-                self._refuse(error)
+                refuse(error)
                 continue
             if S_ISREG(stat.st_mode):
                 found[self._name(path)] = f"{stat.st_size} {stat.st_mtime_ns}"
         return {name: found[name] for name in sorted(found, key=natural_key)}
 
-    def _paths(self) -> Iterator[Path]:
+    def _paths(self, refuse: Callable[[OSError | SettingError], None]) -> Iterator[Path]:
         """Whatever is no folder, below each folder once: links may lead round in circles."""
         seen: dict[Path, Path] = {}
-        for top, inner, others in os.walk(self._folder, onerror=self._refuse, followlinks=True):
+        for top, inner, others in os.walk(self._folder, onerror=refuse, followlinks=True):
             folder = Path(top)
             first = seen.setdefault(folder.resolve(), folder)
             if first == folder:
                 inner[:] = [name for name in inner if not name.startswith(".") and name != _OF_THE_SYSTEM]
+                inner.sort(key=lambda name: ((folder / name).is_symlink(), name))
                 yield from (folder / name for name in others)
                 continue
             inner.clear()
             if not folder.is_relative_to(first):
                 one, other = sorted(f"{self.address(self._name(path))}/" for path in (first, folder))
-                raise SettingError(f"{one} and {other} are the same folder, by a link: leave one of them out")
+                refuse(SettingError(f"{one} and {other} are the same folder, by a link: leave one of them out"))
 
     def _name(self, path: Path) -> str:
         return path.relative_to(self._folder).as_posix()
 
-    def _refuse(self, error: OSError) -> None:
+    def _refuse(self, error: OSError | SettingError) -> None:
         """Raise what is wrong with a place; but what went away meanwhile, or is a link to nothing, is not there."""
+        if isinstance(error, SettingError):
+            raise error
         path = Path(error.filename)
         if error.errno not in _NOT_THERE:
             where = self.place if path == self._folder else self.address(self._name(path))
             raise SettingError(f"{where}: cannot be read: {error.strerror}")
         if path == self._folder:
             raise SettingError(f"{self.place}: no such folder")
+
+    def _pass_over(self, error: OSError | SettingError) -> None:
+        """Raise only what is wrong with the folder itself."""
+        if isinstance(error, OSError) and Path(error.filename) == self._folder:
+            self._refuse(error)
 
     def find(self, name: str, at_most: int = MAX_OBJECT_BYTES) -> bytes | None:
         """The whole file."""

@@ -175,6 +175,14 @@ def test_what_cannot_be_measured_is_one_line(
     assert len(printed.err.splitlines()) == 1
 
 
+def test_a_positive_label_that_is_none_is_told_before_anything_is_read(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    model = seal_known(tmp_path / "smokers", SMOKING).folder
+    assert run("--model", model, "--data", tmp_path / "nowhere", "--positive", "round") == 1
+    assert "got 'round' as positive label: expected one of" in capsys.readouterr().err
+
+
 def test_data_without_parts_are_split_as_they_were_for_training(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

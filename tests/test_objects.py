@@ -10,7 +10,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -20,6 +20,7 @@ import cv2
 import numpy as np
 import pytest
 
+from consumer.examine import Received, examine
 from errors import BadRecord, ObjectsUnavailable, SettingError, SourceError
 from objects import Access, Objects, natural_key, open_objects, patiently
 from producer.source import Picture, Source
@@ -28,6 +29,8 @@ from s3 import SECRET, Gate, ObjectStore
 from stream.message import Frame, from_record, to_record
 from stream.names import is_file_name, stream_name_of
 from test_sources import Waits, plain
+from vision.jpeg import encode_jpeg
+from vision.types import Detection, Image
 
 NOWHERE = Access("http://127.0.0.1:1", "key", SECRET)
 
@@ -195,6 +198,9 @@ def test_a_folder_that_is_there_twice_by_a_link_is_named(tmp_path: Path) -> None
     (tmp_path / "set" / "b").symlink_to("a")
     with pytest.raises(SettingError, match=r"/set/a/ and .*/set/b/ are the same folder, by a link"):
         objects.names()
+    assert list(objects.reachable()) == ["a/1.jpg"]
+    with pytest.raises(SettingError, match="no such folder"):
+        open_objects(str(tmp_path / "nowhere"), NOWHERE).reachable()
 
 
 @pytest.mark.parametrize("call", ["scandir", "stat"])
@@ -220,6 +226,7 @@ def test_what_may_not_be_read_is_named_and_what_went_away_is_not_there(
         return
     with pytest.raises(SettingError, match=r"/set/b.*: cannot be read: Permission denied"):
         objects.names()
+    assert list(objects.reachable()) == ["a/1.jpg"]
 
 
 def test_numbers_are_in_order_however_long_and_equal_ones_keep_theirs() -> None:
@@ -404,11 +411,37 @@ def test_pictures_of_a_folder_and_single_ones_carry_their_names(tmp_path: Path) 
     assert [picture.name for picture in open_source(str(tmp_path / "9.jpg"), Waits()).read()] == ["9.jpg"]
 
 
-def test_a_name_that_cannot_go_with_its_picture_is_said(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    for name in (b"a\nb.png", b"\xff.png"):
+def test_a_picture_whose_name_cannot_go_with_it_goes_under_another_that_is_said(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    ends = (b"a\nb.png", b"a\tb.png", b"a\\b.PNG", b"\xff.png", "ü".encode() * 123 + b".jpeg")
+    for name in ends:
         Path(os.fsdecode(bytes(tmp_path) + b"/" + name)).write_bytes(encoded(50))
-    assert [picture.name for picture in open_source(str(tmp_path), Waits()).read()] == [None, None]
-    assert "a\\nb.png" in caplog.text
+    first, again = ([picture.name or "" for picture in open_source(str(tmp_path), Waits()).read()] for _ in "12")
+    assert first == again, "or a result would come under two names"
+    assert len(set(first)) == len(ends)
+    assert all(map(is_file_name, first)), first
+    assert sorted(name.rpartition("-")[0][:3] for name in first) == ["_", "a_b", "a_b", "a_b", "ü" * 3]
+    assert sorted(name.rpartition(".")[2] for name in first) == ["PNG", "jpeg", "png", "png", "png"]
+    assert "a\\nb.png': a name that cannot go with the picture: it goes as a_b-" in caplog.text
+    assert all(name in caplog.text for name in first)
+
+
+def test_a_picture_is_a_part_of_no_video_whatever_its_name(tmp_path: Path) -> None:
+    class Alone:
+        model, labels, batch_size, remembers = "alone@1", ("x",), 8, True
+
+        def classify(self, images: Sequence[Image], streams: Sequence[str | None] = ()) -> list[list[Detection]]:
+            seen.extend(streams)
+            return [[] for _ in images]
+
+    seen: list[str | None] = []
+    for name in ("a\nb.png", "c.png"):
+        (tmp_path / name).write_bytes(encoded(50))
+    pictures = [*open_source(str(tmp_path), Waits()).read(), Picture(plain(50))]
+    frames = [Frame("s", "r", i, 1, 60, 40, encode_jpeg(each.image), each.name) for i, each in enumerate(pictures)]
+    examine([Received("t", 0, frame.number, to_record(frame)) for frame in frames], Alone())
+    assert seen == [None, None, "s/r"]
 
 
 @pytest.mark.parametrize(

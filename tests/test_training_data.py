@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import io
 import os
+import struct
 import subprocess
 import sys
 import zlib
@@ -13,16 +14,18 @@ from typing import Any
 
 import numpy as np
 import PIL.Image
+import PIL.TiffImagePlugin
 import pytest
 
 from conftest import REPOSITORY
-from errors import DataError
+from errors import BadPicture, DataError
 from labelled import SMALL, bgr, encoded, pattern, photo, put, put_class, smoking
 from s3 import ObjectStore
 from training.data import LabelledData, load_data
 from training.samples import Sample
 from training.split import split
 from vision.inputs import InputSpec
+from vision.pictures import OF_ONES_OWN, read_picture
 
 
 def load(source: Path | str, work: Path, seed: int = 1, spec: InputSpec = SMALL, **more: Any) -> LabelledData:
@@ -164,6 +167,60 @@ def test_pictures_of_every_kind_are_seen_as_they_are_meant(tmp_path: Path) -> No
             seen[name] = float(abs(picture.astype(int) - meant).mean())
     assert len(seen) == len(GREY) + len(COLOURED)
     assert {name: off for name, off in seen.items() if off > 4} == {}
+
+
+def pages(count: int) -> bytes:
+    more = [PIL.Image.new("RGB", (32, 32), (i, 0, 0)) for i in range(count - 1)]
+    return saved(PIL.Image.new("RGB", (32, 32), (0, 0, 200)), "TIFF", save_all=True, append_images=more)
+
+
+def test_of_many_pages_the_first_is_read_and_no_others_counted(monkeypatch: pytest.MonkeyPatch) -> None:
+    def n_frames(_file: object) -> int:
+        raise AssertionError("pages were counted")
+
+    monkeypatch.setattr(PIL.TiffImagePlugin.TiffImageFile, "n_frames", property(n_frames))
+    one, many = pages(1), pages(20)
+    for content, several in ((one, False), (many, True), (many[: len(one) + 64], True)):
+        picture = read_picture(content, OF_ONES_OWN)
+        assert (picture.several, picture.image[0, 0].tolist()) == (several, [200, 0, 0])
+
+
+def clear_bmp(alpha: int) -> bytes:
+    """32 bits with a mask for what is clear (BITMAPV4HEADER), grey 120."""
+    head = struct.pack(
+        "<IiiHHIIiiII4I", 108, 8, 8, 1, 32, 3, 8 * 8 * 4, 0, 0, 0, 0, 0xFF0000, 0xFF00, 0xFF, 0xFF << 24
+    )
+    body = head.ljust(108, b"\0") + bytes([120, 120, 120, alpha]) * 64
+    return b"BM" + struct.pack("<IHHI", 14 + len(body), 0, 0, 14 + 108) + body
+
+
+@pytest.mark.parametrize(("alpha", "seen"), [(0, 120), (255, 120), (128, 187)])
+def test_a_bmp_that_would_be_wholly_clear_is_seen(alpha: int, seen: int) -> None:
+    for side in (4, 8):
+        picture = read_picture(clear_bmp(alpha), OF_ONES_OWN, max_side=side)
+        assert (picture.mode, picture.image[0, 0].tolist()) == ("RGBA", [seen] * 3)
+
+
+def png_with(name: bytes, body: bytes, crc: int | None = None) -> bytes:
+    """A picture with one more chunk behind its header."""
+    whole, crc = encoded(pattern(1)), zlib.crc32(name + body) if crc is None else crc
+    return whole[:33] + struct.pack(">I", len(body)) + name + body + struct.pack(">I", crc) + whole[33:]
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        png_with(b"zTXt", b"Comment\0\0" + zlib.compress(bytes(2_000_000))),
+        png_with(b"tEXt", b"Comment\0no harm", crc=1),
+        encoded(pattern(1))[:20],
+        saved(of_mode("RGB"), "WEBP")[:20],
+        b"GIF89a",
+    ],
+)
+def test_what_is_a_picture_by_its_first_bytes_and_cannot_be_read_is_damaged(content: bytes) -> None:
+    with pytest.raises(BadPicture) as error:
+        read_picture(content, OF_ONES_OWN)
+    assert error.value.reason == "damaged"
 
 
 def bomb() -> bytes:

@@ -163,6 +163,42 @@ def test_a_table_may_stand_in_the_folder_of_its_part(tmp_path: Path) -> None:
     )
 
 
+@pytest.mark.parametrize("folder", ["train", "test", "pics"])
+@pytest.mark.parametrize("as_column", [True, False])
+def test_a_part_without_a_folder_of_its_own_has_its_pictures_in_that_of_another(
+    tmp_path: Path, folder: str, as_column: bool
+) -> None:
+    files(tmp_path, *(f"{folder}/{i}.png" for i in range(4)))
+    parts = {"validation": (2, 3)} if folder == "train" else {"train": (0, 1), "validation": (2, 3)}
+    rows = {part: [f"{i}.png,{'ab'[i % 2]},{part}\n" for i in places] for part, places in parts.items()}
+    tables = {"labels": [row for its in rows.values() for row in its]} if as_column else rows
+    for name, its in tables.items():
+        put(tmp_path / f"{name}.csv", f"filename,label,{'split' if as_column else 'more'}\n{''.join(its)}")
+    found = find(tmp_path)
+    assert found.skipped == ()
+    assert listed(found) == {
+        (f"{folder}/{i}.png", "ab"[i % 2], part) for part, places in parts.items() for i in places
+    }
+
+
+def test_a_table_in_a_folder_of_a_part_does_not_outdo_classes_beside_it(tmp_path: Path) -> None:
+    files(tmp_path, "Smoking/1.png", "Not/1.png", "test/t.png")
+    put(tmp_path / "test" / "labels.csv", "filename,label\nt.png,Smoking\n")
+    assert find(tmp_path).labels == ("Not", "Smoking", "test")
+    put(tmp_path / "test" / "labels.csv", 'filename,label\n"' + "x" * 200_000)  # no table that can be read
+    assert len(find(tmp_path).samples) == 3
+
+
+def test_a_table_that_is_named_is_not_refused_for_folders_beside_it(tmp_path: Path) -> None:
+    files(tmp_path, "pics/1.png", "venv/lib/2.png")
+    (tmp_path / "venv" / "lib64").symlink_to("lib")
+    (tmp_path / "venv" / "a").symlink_to("lib")
+    table = put(tmp_path / "labels.csv", "filename,label\n1.png,a\n2.png,b\n")
+    assert listed(find(table)) == {("pics/1.png", "a", None), ("venv/lib/2.png", "b", None)}
+    with pytest.raises(SettingError, match="are the same folder, by a link"):
+        find(tmp_path)
+
+
 def test_tables_in_folders_of_parts_do_not_outdo_folders_of_classes(tmp_path: Path) -> None:
     files(tmp_path, "train/a/1.png", "train/b/2.png", "test/a/3.png")
     put(tmp_path / "train" / "labels.csv", "file,label\n1.png,x\n2.png,y\n")

@@ -72,9 +72,11 @@ def evaluate(
         from training import evaluate as measuring  # noqa: PLC0415  # packages that serving does without
         from training import outputs  # noqa: PLC0415
         from training.data import VALIDATION, load_data, part_name  # noqa: PLC0415
+        from training.metrics import check_positive  # noqa: PLC0415
     except ModuleNotFoundError as error:
         raise FramewatchError(f"framewatch evaluate needs {error.name}, which is not installed {_INSTALL}") from None
     bundle = load_bundle(model)
+    check_positive(bundle.labels, positive)
     threads = min(os.cpu_count() or 1, _MOST_THREADS)
     answer, runs_it = _answer(bundle, runtime, threads)
     trained = outputs.report_of(bundle)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import logging
 from dataclasses import replace
+from hashlib import sha256
+from pathlib import PurePosixPath
 from typing import Final
 
 from errors import BadPicture, SourceError
@@ -14,6 +16,7 @@ from vision.types import Image
 _log = logging.getLogger(__name__)
 
 PICTURES: Final = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff"})
+_KEPT_BYTES: Final = 200  # of a name that cannot go with its picture
 
 
 def decoded(content: bytes, name: str, max_side: int = MAX_SIDE, max_pixels: int | None = None) -> Image:
@@ -38,9 +41,17 @@ def decoded(content: bytes, name: str, max_side: int = MAX_SIDE, max_pixels: int
         raise SourceError(f"{name}: not a picture that can be read: {error}") from None
 
 
-def own_name(name: str) -> str | None:
-    """The file's name as it goes with the picture; None, and said, where it is one that cannot."""
+def own_name(name: str) -> str:
+    """The file's name as it goes with the picture; where it cannot, another one, and that is said.
+
+    The other one is the same each time and no other file's: what cannot be printed is ``_``, and a hash of the name
+    stands behind it, ``a_b-1f3870be.png``.
+    """
     if is_file_name(name):
         return name
-    _log.warning("%a: a name that cannot go with the picture: it goes without", name[:300])
-    return None
+    path = PurePosixPath(name)
+    kept = "".join(c if c.isprintable() and c != "\\" else "_" for c in path.stem)
+    kept = kept.encode()[:_KEPT_BYTES].decode(errors="ignore")
+    sent = f"{kept}-{sha256(name.encode(errors='surrogatepass')).hexdigest()[:8]}{path.suffix}"
+    _log.warning("%a: a name that cannot go with the picture: it goes as %s", name[:300], sent)
+    return sent

@@ -25,7 +25,7 @@ from errors import DataError
 from training.samples import Found, Progress, Sample, Seen, Skipped, each
 from vision.inputs import InputSpec
 
-VERSION: Final = 2  # raised whenever the same files would give other arrays
+VERSION: Final = 3  # raised whenever the same files would give other arrays
 INDEX: Final = "parts.json"
 
 _IN_MEMORY: Final = 32 * 1024**2  # bytes of prepared pictures that wait to be written

@@ -62,7 +62,7 @@ def _odd(picture: Picture) -> tuple[str, ...]:
         "transparent": picture.mode in {"RGBA", "LA", "PA", "La", "RGBa"},
         "CMYK": picture.mode == "CMYK",
         "16 bits": picture.mode.startswith("I"),
-        "first of several pictures": picture.count > 1,
+        "first of several pictures": picture.several,
     }
     return tuple(name for name, true in odd.items() if true)
 

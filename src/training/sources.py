@@ -67,7 +67,7 @@ def open_source(source: str, access: Access, frames: int = 1) -> Source:
     objects = open_objects(folder, access)
     if suffix not in {_NPZ, *TABLES}:
         raise DataError(f"{objects.address(name)}: a file of a kind not known here; accepted: {ACCEPTED}")
-    versions = objects.versions() if is_bucket(source) or suffix != _NPZ else {name: _version(Path(source))}
+    versions = objects.reachable() if is_bucket(source) or suffix != _NPZ else {name: _version(Path(source))}
     if name not in versions:
         raise DataError(f"{objects.address(name)}: no such object")
     find = _in_npz if suffix == _NPZ else _in_table
@@ -91,15 +91,15 @@ def _in_table(objects: Objects, name: str, names: list[str], frames: int) -> Fou
 
 
 def _in_folder(objects: Objects, names: list[str], frames: int) -> Found:
-    """A table at the top, when it means any picture, goes before folders; one in a folder of a part before taking
-    that folder for a class.
+    """A table at the top, when it means any picture, goes before folders; one in a folder of a part only before
+    taking parts for classes, where there are no others.
     """
     at_top = [name for name in names if "/" not in name]
     found, of_pixels, notes = _by_tables(objects, at_top, names, frames)
     if found:
         return found
     samples, skipped, remarks = in_folders(names, frames)
-    if not any(sample.part for sample in samples):
+    if all(part_name(sample.label) and not sample.part for sample in samples):
         in_parts = [name for name in names if name.count("/") == 1 and part_name(name.split("/")[0])]
         found, _, more = _by_tables(objects, in_parts, names, frames)
         notes += more
@@ -148,9 +148,15 @@ def _by_tables(
 
 
 def _check_no_parts(place: str, samples: list[Sample], notes: list[str]) -> None:
-    """Pictures right in folders of parts, with nothing to say what they show, are not of classes of those names."""
+    """Pictures right in folders of parts, with nothing to say what they show, are not of classes of those names.
+
+    Args:
+        place: for messages.
+        samples: all those that would be of such a class.
+        notes: why the tables there say nothing.
+    """
     labels = sorted({sample.label for sample in samples})
-    if labels and all(map(part_name, labels)):
+    if labels:
         are = "are parts, not classes" if len(labels) > 1 else "is a part, not a class"
         raise DataError(f"{place}: {'; '.join((f'{some(labels)} {are}', *notes))}; accepted: {ACCEPTED}")
 

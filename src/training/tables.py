@@ -80,6 +80,7 @@ def match(tables: Sequence[Table], names: Sequence[str]) -> tuple[list[Sample], 
 
     A row's file is the one at that path, from the table or from the top; else, as paths may come from another
     machine, the one that shares most of its end; of several, the one in the folder of the row's part of the data.
+    Where that part has a folder, one of that name alone in the folder of another part is another picture.
 
     Args:
         tables: of files and labels.
@@ -112,6 +113,7 @@ class _Files:
     def __init__(self, names: Sequence[str]) -> None:
         self.names = [name for name in names if is_picture(name) or is_video(name)]
         self._known = set(self.names)
+        self._parts = {_part_of(name) for name in self.names}
         self._by_end: dict[str, list[str]] = defaultdict(list)
         for name in self.names:
             path = PurePosixPath(name.casefold())
@@ -126,8 +128,9 @@ class _Files:
                 return name
         path = wanted.casefold().split("/")
         candidates = self._by_end.get(path[-1], [])
-        # Train and test often have an Image_1.jpg each: the other one's is another picture.
-        candidates = [n for n in candidates if not part or _part_of(n) in (None, part) or _shared(path, n)]
+        if part and part in self._parts:
+            # Train and test often have an Image_1.jpg each: the other one's is another picture.
+            candidates = [n for n in candidates if _part_of(n) in (None, part) or _shared(path, n)]
         if len(candidates) > 1:
             most = max(_shared(path, name) for name in candidates)
             candidates = [name for name in candidates if _shared(path, name) == most]

@@ -17,7 +17,7 @@ import PIL.Image
 
 from errors import BadPicture
 from vision.jpeg import MAX_PIXELS, decode_img, scaled_down
-from vision.kinds import told
+from vision.kinds import format_of, told
 from vision.types import Image
 
 MAX_SIDE: Final = 1920  # as producers send frames, so that an upload is seen as sharply as a stream
@@ -73,7 +73,7 @@ class Picture:
         format: as Pillow names it, such as ``PNG``.
         mode: how it is stored, as Pillow names it, such as ``CMYK``.
         turned: whether an orientation tag was followed.
-        count: pictures in the file.
+        several: whether there are more pictures in the file; this is the first of them.
     """
 
     image: Image
@@ -82,7 +82,7 @@ class Picture:
     format: str
     mode: str
     turned: bool
-    count: int
+    several: bool
 
 
 def read_picture(data: bytes, accepted: Accepted = FROM_ANYBODY, max_side: int = MAX_SIDE) -> Picture:
@@ -100,11 +100,13 @@ def read_picture(data: bytes, accepted: Accepted = FROM_ANYBODY, max_side: int =
     """
     try:
         with PIL.Image.open(io.BytesIO(data), formats=accepted.formats) as file:
-            count = _checked(file, accepted)
-            return _picture(data, file, count, max_side)
+            several = _checked(file, accepted)
+            return _picture(data, file, several, max_side)
     except BadPicture:
         raise
     except PIL.UnidentifiedImageError:
+        if format_of(data) in accepted.formats:
+            raise BadPicture("damaged", f"{told(data)}, but it does not begin as one that can be read") from None
         needed = ", ".join(accepted.formats)
         raise BadPicture("not-a-picture", f"{told(data)}: a picture is needed: {needed}") from None
     except (PIL.Image.DecompressionBombError, PIL.Image.DecompressionBombWarning):
@@ -113,8 +115,8 @@ def read_picture(data: bytes, accepted: Accepted = FROM_ANYBODY, max_side: int =
         raise BadPicture("damaged", f"the picture cannot be read to its end: {error}") from None
 
 
-def _checked(file: PIL.Image.Image, accepted: Accepted) -> int:
-    """How many pictures there are in it; refused by what the header says.
+def _checked(file: PIL.Image.Image, accepted: Accepted) -> bool:
+    """Whether there are several pictures in it; refused by what the header says.
 
     Raises:
         BadPicture: too many pixels, several pictures in one, or numbers that are no amounts of light.
@@ -126,13 +128,14 @@ def _checked(file: PIL.Image.Image, accepted: Accepted) -> int:
         raise BadPicture("too-many-pixels", f"{file.width}x{file.height} pixels; at most {most} are allowed")
     if file.mode in _OF_NO_SCALE:
         raise BadPicture("unknown-depth", "32 bits a number, and nothing says which is white; 8 or 16 are needed")
-    count = 1 if is_jpeg else getattr(file, "n_frames", 1)
-    if count > 1 and not accepted.first:
-        raise BadPicture("animation", f"{count} pictures in one file: send one of them")
-    return count
+    # Not how many: to count the pages of a TIFF takes seconds, and needs them to be whole.
+    several = not is_jpeg and bool(getattr(file, "is_animated", False))
+    if several and not accepted.first:
+        raise BadPicture("animation", f"{getattr(file, 'n_frames', 2)} pictures in one file: send one of them")
+    return several
 
 
-def _picture(data: bytes, file: PIL.Image.Image, count: int, max_side: int) -> Picture:
+def _picture(data: bytes, file: PIL.Image.Image, several: bool, max_side: int) -> Picture:
     width, height = file.size
     kind, mode = file.format or "", file.mode
     # A large JPEG is decoded at half its size or less.
@@ -145,7 +148,7 @@ def _picture(data: bytes, file: PIL.Image.Image, count: int, max_side: int) -> P
     if transposed:
         stored, width, height = np.asarray(cv2.transpose(stored), np.uint8), height, width
     image = stored if flip is None else np.asarray(cv2.flip(stored, flip), np.uint8)
-    return Picture(image, width, height, kind, mode, orientation in _UPRIGHT, count)
+    return Picture(image, width, height, kind, mode, orientation in _UPRIGHT, several)
 
 
 def _of_plain_jpeg(data: bytes, file: PIL.Image.Image, shrink: int, max_side: int) -> Image | None:
@@ -162,10 +165,12 @@ def _of_any_kind(file: PIL.Image.Image, shrink: int, max_side: int) -> Image:
     """The pixels as they are stored, by Pillow."""
     file.draft(None, (max(1, file.width // shrink), max(1, file.height // shrink)))
     file.load()
-    if file.mode in _SHRINKABLE and "transparency" not in file.info:  # a colour of which no shades may be made first
-        file.thumbnail((max_side, max_side), _SHRINK, None)  # before anything is done with it, for the memory's sake
-    image = _of_16_bits(file) if file.mode.startswith("I") else file
-    mode = "RGBA" if file.has_transparency_data else "RGB"
+    image = file.convert("RGB") if _is_clear_by_mistake(file) else file
+    # First, for the memory's sake; but of a colour that is to be clear no shades may be made.
+    if image.mode in _SHRINKABLE and "transparency" not in image.info:
+        image.thumbnail((max_side, max_side), _SHRINK, None)
+    image = _of_16_bits(image) if image.mode.startswith("I") else image
+    mode = "RGBA" if image.has_transparency_data else "RGB"
     image = image if image.mode == mode else image.convert(mode)
     image.thumbnail((max_side, max_side), _SHRINK, None)
     if image.mode == "RGBA":
@@ -173,6 +178,11 @@ def _of_any_kind(file: PIL.Image.Image, shrink: int, max_side: int) -> Image:
         white.alpha_composite(image)
         image = white.convert("RGB")
     return np.asarray(cv2.cvtColor(np.asarray(image), cv2.COLOR_RGB2BGR), np.uint8)
+
+
+def _is_clear_by_mistake(file: PIL.Image.Image) -> bool:
+    """Whether it is a BMP of which nothing would be seen: programs leave 0 where it says how clear a pixel is."""
+    return file.format == "BMP" and file.mode == "RGBA" and file.getchannel("A").getextrema() == (0, 0)
 
 
 def _of_16_bits(file: PIL.Image.Image) -> PIL.Image.Image:
