@@ -8,6 +8,7 @@ import http.client
 import io
 import json
 import random
+import statistics
 import threading
 import time
 import tracemalloc
@@ -47,11 +48,12 @@ from storage.mongo import EVENTS, EventStore, connect
 from storage.queries import EventFilter, EventQueries, Page
 from stream.kafka import make_admin, make_frame_reader
 from test_frames import frame, send
+from test_web import measured
 
 STREAMS = ("door", "front door", "камера-2", "cam@3")
 LABELS = ("face", "=cmd|' /C calc'!A0", 'a,b"c\nd', "+1", "-x", "@y", "not smoking", "$ne", "#1 % & ?")
 HEALTHY = Health("healthy", "up", "up", 2, 0, 30.0, 20.0, 40.0, 0, {})
-FASTEST_S = 0.25  # pages take some ten milliseconds
+PAGE_S = 0.25  # at most; they take some ten milliseconds
 
 
 def event(**changes: Any) -> Event:
@@ -611,7 +613,6 @@ def test_pages_of_a_hundred_thousand_events_come_at_once(
     client = client_of_many
     deep = got(client, "/events", limit=1, until=iso(T0 + 10_000_000))["next_cursor"]
     middle = T0 + MANY // 16 * 33_333
-    lines, slowest = ["", f"  {MANY} events, a page by the API (ms)"], 0.0
     queries: dict[str, dict[str, object]] = {
         "first": {},
         "stream and label": {"stream": "cam-3", "label": "label 2"},
@@ -622,13 +623,15 @@ def test_pages_of_a_hundred_thousand_events_come_at_once(
         "deep cursor": {"cursor": deep},
         "deep cursor, label": {"cursor": deep, "label": "label 2"},
     }
-    for name, query in queries.items():
-        taken_s = fastest_s(partial(got, client, "/events", **query))
-        slowest = max(slowest, taken_s)
-        lines.append(f"  {name:<26} {taken_s * 1000:>8.1f}")
+
+    def medians_s() -> dict[str, float]:
+        return {name: median_s(partial(got, client, "/events", **query)) for name, query in queries.items()}
+
+    taken_s = measured(medians_s, lambda taken_s: max(taken_s.values()) < PAGE_S)
     with capsys.disabled():
-        print("\n".join(lines))
-    assert slowest < FASTEST_S
+        print(f"\n  {MANY} events, a page by the API (ms)")
+        for name, seconds in taken_s.items():
+            print(f"  {name:<26} {seconds * 1000:>8.1f}")
 
 
 def test_a_long_download_takes_no_more_memory_than_a_short_one(
@@ -652,11 +655,11 @@ def test_a_long_download_takes_no_more_memory_than_a_short_one(
     assert peak < 12e6
 
 
-def fastest_s(do: Callable[[], object]) -> float:
-    """Of five tries: what else the machine does only ever adds to it."""
+def median_s(do: Callable[[], object]) -> float:
+    """Of five tries."""
     taken = []
     for _ in range(5):
         started = time.perf_counter()
         do()
         taken.append(time.perf_counter() - started)
-    return min(taken)
+    return statistics.median(taken)

@@ -21,6 +21,7 @@ from services.home import Endpoints
 from storage.events import Event
 from stream.kafka import ensure_topic, make_admin, make_frame_reader, make_producer
 from stream.message import MAX_FRAME_BYTES, Frame, to_record
+from test_web import measured
 
 T0 = 1_795_000_000_000_000
 
@@ -70,20 +71,25 @@ def admin(endpoints: Endpoints) -> AdminClient:
 
 
 def test_frames_of_any_partition_come_back_byte_for_byte_and_soon(
-    endpoints: Endpoints, topic: str, reader: FrameReader, capsys: pytest.CaptureFixture[str]
+    endpoints: Endpoints, topic: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     sent = {p: [frame(k, f"cam-{p}", size=50_000) for k in range(40)] for p in (0, 1)}
     stored = {p: send(endpoints.kafka, topic, sent[p], p) for p in sent}
-    taken = []
-    for k in (39, 0, 20, 21, 22, 5, 39):
-        for p in sent:
-            started = time.perf_counter()
-            assert reader.read(stored[p][k]) == sent[p][k].jpeg
-            taken.append(time.perf_counter() - started)
+
+    def read() -> list[float]:
+        """Seconds that each took, from the first contact on."""
+        taken = []
+        with closing(FrameReader(lambda: make_frame_reader(endpoints.kafka, {}), topic)) as reader:
+            for k in (39, 0, 20, 21, 22, 5, 39):
+                for p in sent:
+                    started = time.perf_counter()
+                    assert reader.read(stored[p][k]) == sent[p][k].jpeg
+                    taken.append(time.perf_counter() - started)
+        return taken
+
+    taken = measured(read, lambda taken: max(taken) < 2)  # of the three seconds there are
     with capsys.disabled():
         print(f"\n  a frame back: first {taken[0] * 1000:.0f} ms, then up to {max(taken[2:]) * 1000:.0f} ms")
-    # None took longer than the three seconds there are, and most come at once: on a busy machine not all of them.
-    assert sorted(taken)[len(taken) // 2] < 1
 
 
 def test_the_largest_frame_comes_back(endpoints: Endpoints, topic: str, reader: FrameReader) -> None:

@@ -26,7 +26,7 @@ from consumer.web.headers import ALWAYS
 from consumer.web.rate import RateLimit
 from consumer.web.schemas import AboutOut
 from services.home import Endpoints
-from test_web import STATIC, Clock, Site, authorization, serve
+from test_web import STATIC, Clock, Site, authorization, below, measured, serve
 from vision.faces import HaarFaces
 
 PASSWORD = "pässword"
@@ -320,9 +320,14 @@ def test_frames_in_kafka_are_deleted_as_the_security_page_says(
 
 
 def test_guessing_does_not_hold_up_the_others() -> None:
+    measured(beside_guesses_s, below(5))
+
+
+def beside_guesses_s() -> float:
+    """Seconds until one who knows the password is answered after two hundred guesses of another."""
     with serve(password=PASSWORD) as site:
         started = time.monotonic()
         for number in range(200):
             site.ask("/", "GET", authorization("framewatch", str(number)), client="127.0.0.9")
         assert site.ask("/health", "GET", KNOWN)[0] == 200
-        assert time.monotonic() - started < 20  # a tenth of a second for each on a busy machine
+        return time.monotonic() - started

@@ -15,13 +15,15 @@ import sys
 import time
 import zlib
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import pytest
 
 from conftest import SAMPLE, Services, wait_for
 from ports import accepts, choose_port
+from test_web import measured
 
 PASSWORD = "a long password"
 KNOWN = "Authorization: Basic " + base64.b64encode(f"framewatch:{PASSWORD}".encode()).decode()
@@ -420,9 +422,26 @@ def test_everything_is_as_before_after_all_that(worker: Worker) -> None:
     assert min(statistics.median(worker.seconds() for _ in range(20)) for _ in range(3)) < 0.1
 
 
+class Held(NamedTuple):
+    """How many connections were open at once, and what all others got meanwhile."""
+
+    most: int
+    opening_s: list[float]  # of answers while they came
+    held_s: list[float]  # of answers while they were there
+
+    def is_good(self) -> bool:
+        """Whether all were there and nobody else waited."""
+        quick = statistics.median(self.held_s) < 0.1 and max(self.held_s) < 1 and max(self.opening_s) < 1
+        return self.most >= 10_000 and quick
+
+
 def test_ten_thousand_connections_held_open_stop_nobody(worker: Worker) -> None:
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     assert hard == resource.RLIM_INFINITY or hard >= 11_000, f"this needs 11,000 open files; {hard} are allowed"
+    measured(partial(measure_ten_thousand, worker), Held.is_good)
+
+
+def measure_ten_thousand(worker: Worker) -> Held:
     before = {name: worker.said(name) for name in ("VmRSS", "Threads")}
     holder = subprocess.Popen(
         [sys.executable, __file__, str(worker.port), "10000"],
@@ -445,15 +464,12 @@ def test_ten_thousand_connections_held_open_stop_nobody(worker: Worker) -> None:
             1000 * f for f in (statistics.median(held_s), max(held_s), max(opening_s))
         )
         print(f"/health: median {median_ms:.0f} ms, slowest {slowest_ms:.0f} ms; {opening_ms:.0f} ms while they came")
-        assert most >= 10_000
-        assert statistics.median(held_s) < 0.1
-        assert max(held_s) < 4  # what waits for a thread that they hold waits for five seconds and more
-        assert max(opening_s) < 4
         assert held["VmRSS"] - before["VmRSS"] < 100_000
         assert held["Threads"] <= before["Threads"]
     finally:
         holder.communicate("end\n")
     wait_for(lambda: worker.files() < 1000, "the end of these connections")
+    return Held(most, opening_s, held_s)
 
 
 def hold(port: int, count: int) -> None:

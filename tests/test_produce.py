@@ -14,6 +14,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -41,6 +42,7 @@ from test_sources import (
     write_picture,
     write_video,
 )
+from test_web import measured
 from vision.jpeg import decode_img, encode_jpeg, scaled_down
 from vision.pictures import OF_ONES_OWN, read_picture
 
@@ -215,16 +217,14 @@ def test_every_frame_arrives_once_in_order_whole_and_stamped(bench: Bench) -> No
 
 
 def test_the_pace_is_as_recorded_or_as_said_or_as_fast_as_possible(bench: Bench, clip: Path) -> None:
-    paces = {"native": 29 / 15, "60": 29 / 60, "max": 0.0}
-    for process in [bench.start(clip, "--fps", fps, "--run", fps, "--json") for fps in paces]:
-        assert figures(process)["delivered"] == 30
-    times: dict[str, list[float]] = {}
-    for frame in bench.frames():
-        times.setdefault(frame.run, []).append(frame.time_us / 1e6)
-    for fps, seconds in paces.items():
-        took = times[fps][-1] - times[fps][0]
-        # Never faster; and on a busy machine the last one is late, by a second at most unless all is.
-        assert seconds - 0.1 < took < seconds + 1, fps
+    def seconds(fps: str) -> float:
+        summary = bench.figures(clip, "--fps", fps)
+        times = [frame.time_us / 1e6 for frame in bench.frames() if frame.run == summary["run"]]
+        assert len(times) == summary["delivered"] == 30
+        return times[-1] - times[0]
+
+    for fps, due in {"native": 29 / 15, "60": 29 / 60, "max": 0.0}.items():
+        measured(partial(seconds, fps), lambda took, due=due: abs(took - due) < 0.2)  # type: ignore[misc]
 
 
 AT = "2026-01-02T03:04:05.000006Z"
@@ -577,17 +577,20 @@ def test_a_topic_deleted_in_mid_stream_is_made_again_and_filled(bench: Bench, en
     bench.wait_for(60)
     admin = AdminClient({"bootstrap.servers": endpoints.kafka})
     admin.delete_topics([bench.topic])[bench.topic].result(20)
+    soon_us = time.time_ns() // 1000 + 1_000_000
     _, out, err = result(process)
     summary = json.loads(out)
-    found = numbers(bench.frames())
-    assert (summary["frames_read"], summary["failed"]) == (420, 0), err
+    taken_us = {frame.number: frame.time_us for frame in bench.frames()}
+    found = list(taken_us)
+    assert (summary["frames_read"], summary["delivered"], summary["failed"]) == (420, 420, 0), err
     assert process.returncode == 0
-    assert len(found) == len(set(found)) and found[-1] == 419, "each once"
-    missing = set(range(found[0], 420)) - set(found)
+    assert bench.count() == len(found) and found[-1] == 419, "each once"
+    assert taken_us[found[0]] < soon_us, "all that the old topic could not have"
     # The new topic has all from some frame on; but of those that were on their way when the old one went, the client
     # may take a few for delivered: on the new one their numbers in its sequence are behind those that came first.
-    assert len(missing) <= 10 and max(missing, default=0) < found[0] + 120, sorted(missing)
-    assert len(found) > 50  # most of them, unless this test was slow to see the first ones
+    gaps = [(a, b) for a, b in itertools.pairwise(found) if b != a + 1]
+    assert len(gaps) <= 1, "what is missing is one unbroken stretch"
+    assert all(b - a <= 11 and taken_us[b] < soon_us for a, b in gaps), "a few, right at the deletion"
 
 
 # Long runs
@@ -650,16 +653,21 @@ def test_a_camera_that_breaks_and_comes_back_goes_on_in_the_same_run(bench: Benc
 
 def test_of_a_camera_what_is_over_the_rate_is_left_out(bench: Bench, web: Web) -> None:
     web.routes["/live"] = endless(60)
-    process = bench.start(web.address("/live"), "--fps", "20", "--json")
-    bench.wait_for(30)
-    summary, frames = ended(process), bench.frames()
-    assert summary["frames_read"] == summary["delivered"] + summary["dropped"]
-    assert summary["delivered"] == len(frames)
-    seconds = (frames[-1].time_us - frames[0].time_us) / 1e6
-    # On a busy machine the camera itself may have pauses of more than a second.
-    assert 10 < (len(frames) - 1) / seconds < 23
-    assert summary["dropped"] > summary["delivered"] / 2
-    assert all(a < b for a, b in itertools.pairwise(numbers(frames)))
+
+    def rate() -> float:
+        """Frames a second."""
+        before = bench.count()
+        process = bench.start(web.address("/live"), "--fps", "20", "--json")
+        bench.wait_for(before + 30)
+        summary = ended(process)
+        frames = [frame for frame in bench.frames() if frame.run == summary["run"]]
+        assert summary["frames_read"] == summary["delivered"] + summary["dropped"]
+        assert summary["delivered"] == len(frames)
+        assert summary["dropped"] > summary["delivered"] / 2
+        assert all(a < b for a, b in itertools.pairwise(numbers(frames)))
+        return (len(frames) - 1) / (frames[-1].time_us - frames[0].time_us) * 1e6
+
+    measured(rate, lambda fps: 17 < fps < 23)  # of a busy machine the camera itself may have pauses
 
 
 def test_while_the_broker_is_away_a_cameras_frames_are_left_out_and_counted(
