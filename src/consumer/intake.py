@@ -51,7 +51,7 @@ class Intake:
             topic: to read.
             from_beginning: read the topic from its start whatever the group has committed.
             finish: called before partitions are given back, to have all stored that was received.
-            on_places: called with all partitions there are when others came, and when some were lost.
+            on_places: called with all partitions there are at each assignment.
             clock: seconds that never jump.
         """
         self._make_consumer = make_consumer

@@ -105,14 +105,11 @@ class Offsets:
             return
         self._finish()
         self.allow_commit()
-        self._forget(partitions)
+        self._lost(consumer, partitions)
 
     def _lost(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
         if consumer is not self._consumer:
             return
-        self._forget(partitions)
-
-    def _forget(self, partitions: list[TopicPartition]) -> None:
         with self._lock:
             for partition in partitions:
                 self._positions.pop((partition.topic, partition.partition), None)

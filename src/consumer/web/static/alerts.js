@@ -94,11 +94,11 @@ export class Alerts {
 
   async #load() {
     try {
-      const [lasting, moreLast] = await all("/alerts", { open: true }, "alerts", MOST);
+      const [last, moreLast] = await all("/alerts", { open: true }, "alerts", MOST);
       const [alerts, more] = await all("/alerts", {}, "alerts", MOST);
       const over = alerts.filter(({ until_us: until }) => until !== null);
       const ids = new Set(over.map(({ id }) => id)); // those that have ended between the two questions
-      const open = lasting.filter(({ id }) => !ids.has(id));
+      const open = last.filter(({ id }) => !ids.has(id));
       const { rules } = has("/rules") ? await ask("/rules") : { rules: [] };
       this.list.replaceChildren(...[...open, ...over].map(itemOf));
       this.#showRules(rules, open.length + over.length);
