@@ -11,7 +11,7 @@ RUN python -m venv --without-pip /opt/framewatch
 COPY requirements/run.txt requirements/run.txt
 RUN pip --python /opt/framewatch/bin/python install --no-cache-dir --require-hashes --only-binary :all: \
     -r requirements/run.txt
-COPY pyproject.toml README.md LICENSE ./
+COPY pyproject.toml setup.py README.md LICENSE ./
 COPY src src
 RUN pip --python /opt/framewatch/bin/python install --no-cache-dir --no-deps --no-build-isolation .
 

@@ -24,6 +24,7 @@ lint: $(VENV)/test.done
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/mypy tests benchmarks scripts
 
 bench: $(VENV)/test.done
 	$(BIN)/python -m benchmarks $(ARGS)

@@ -12,8 +12,8 @@ from rich.table import Table
 
 from benchmarks.plain import plain_cascade, plain_faces
 from benchmarks.rig import DATA
-from vision.haar import HaarFaceDetector
-from vision.types import Image
+from framewatch.vision.classifier import Image
+from framewatch.vision.detectors.haar import HaarFaceDetector
 
 Box = tuple[int, int, int, int]
 MATCH = 0.4  # intersection over union from which a box is the labelled face

@@ -13,9 +13,9 @@ from pathlib import Path
 import keras
 import numpy as np
 
-from training.export import export_bundle
-from training.recipes import RECIPES
-from vision.bundle import Manifest
+from framewatch.training.architectures.recipes import RECIPES
+from framewatch.training.export import export_bundle
+from framewatch.vision.models.bundle import Manifest
 
 CLASSES = 15
 

@@ -19,14 +19,14 @@ import cv2
 import numpy as np
 import psutil
 
-from ports import accepts, choose_port
-from services.home import Home
-from services.jars import jar_paths
-from services.kafka import EmbeddedKafka
-from services.mongo import EmbeddedStore
-from settings import load_settings
-from stream.kafka import broker_answers
-from vision.jpeg import encode_jpeg
+from framewatch.embedded.home import Home
+from framewatch.embedded.jars import jar_paths
+from framewatch.embedded.kafka import EmbeddedKafka
+from framewatch.embedded.store import EmbeddedStore
+from framewatch.kafka.topics import broker_answers
+from framewatch.ports import accepts, choose_port
+from framewatch.settings import load_settings
+from framewatch.vision.jpeg import encode_jpeg
 
 ROOT = Path(__file__).resolve().parents[1]
 SAMPLE = ROOT / "videos" / "sample.mp4"

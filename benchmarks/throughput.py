@@ -14,7 +14,7 @@ from rich.table import Table
 
 from benchmarks.plain import Result, plain_loop
 from benchmarks.rig import SAMPLE, Rig, sample_jpegs
-from storage.mongo import connect
+from framewatch.storage.mongo.client import connect
 
 
 def throughput(rig: Rig, console: Console, rounds: int = 3) -> float:

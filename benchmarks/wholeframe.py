@@ -17,10 +17,10 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks.rig import ROOT, Rig, sample_jpegs
-from vision.bundle import OPENVINO_FILE
-from vision.inputs import InputSpec, Pixels
-from vision.jpeg import decode_img, encode_jpeg
-from vision.openvino_runtime import import_openvino
+from framewatch.vision.jpeg import decode_img, encode_jpeg
+from framewatch.vision.models.bundle import OPENVINO_FILE
+from framewatch.vision.models.inputs import InputSpec, Pixels
+from framewatch.vision.models.openvino_runtime import import_openvino
 
 SIDE = 224
 SPEC = InputSpec(height=SIDE, width=SIDE)

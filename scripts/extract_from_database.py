@@ -7,6 +7,6 @@ The same as ``framewatch events list``.
 
 import sys
 
-from cli import main
+from framewatch.cli import main
 
 main(["events", "list", *sys.argv[1:]])

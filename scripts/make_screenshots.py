@@ -24,7 +24,7 @@ from selenium import webdriver
 from selenium.webdriver.chrome.options import Options
 from selenium.webdriver.chrome.service import Service
 
-from ports import choose_port
+from framewatch.ports import choose_port
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 MAX_BYTES = 300_000
@@ -40,7 +40,13 @@ PICTURES = (
 def stack(folder: Path) -> Iterator[str]:
     """The address of a page with a stream on it, meanwhile."""
     port = choose_port()
-    command = [sys.executable, "-c", "from cli import main; main()", "up", str(REPOSITORY / "videos" / "sample.mp4")]
+    command = [
+        sys.executable,
+        "-c",
+        "from framewatch.cli import main; main()",
+        "up",
+        str(REPOSITORY / "videos" / "sample.mp4"),
+    ]
     options = ["--loop", "--preset", "emotions", "--port", str(port), "--home", str(folder)]
     with (folder / "up.log").open("wb") as log:
         process = subprocess.Popen([*command, *options], cwd=REPOSITORY, stdout=log, stderr=log)

@@ -7,7 +7,7 @@ FramewatchError
 │   └── BadPicture          its bytes are not the JPEG picture they should be
 ├── BadBundle           a folder is not a trained model that can be served
 ├── DataError           pictures and labels from which nothing can be learned or measured
-├── NoPlace             as many as there are places for are watching, listening or reading
+├── CapacityExceeded             as many as there are places for are watching, listening or reading
 ├── ServiceError        an embedded service (Kafka, store) cannot be prepared, started or kept up
 └── Unavailable
     ├── BrokerUnavailable   no Kafka broker answers
@@ -56,7 +56,7 @@ class DataError(FramewatchError):
     """Training data that nothing can be learned from, or measured on."""
 
 
-class NoPlace(FramewatchError):
+class CapacityExceeded(FramewatchError):
     """As many as there are places for are watching, listening or reading already."""
 
 

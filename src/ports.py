@@ -6,7 +6,7 @@ import socket
 
 import psutil
 
-from errors import ServiceError
+from framewatch.errors import ServiceError
 
 LOOPBACK = "127.0.0.1"
 _ANY = ("0.0.0.0", "::")

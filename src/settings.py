@@ -18,10 +18,10 @@ import platformdirs
 from pydantic import AfterValidator, Field, PrivateAttr, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict, SettingsError
 
-from errors import SettingError
-from objects import Access
-from origins import Hosts, Origins
-from stream.names import DEFAULT_TOPIC, checked_stream_name, checked_topic_name
+from framewatch.errors import SettingError
+from framewatch.model.names import DEFAULT_TOPIC, checked_stream_name, checked_topic_name
+from framewatch.objects.base import Access
+from framewatch.origins import Hosts, Origins
 
 PREFIX = "FRAMEWATCH_"
 LOOPBACK_HOSTS = ("127.0.0.1", "localhost", "::1")
@@ -123,7 +123,9 @@ class Settings(BaseSettings):
     runtime: RuntimeName = Field(
         default="auto", description="what runs a trained model: openvino, litert, or auto, the first that can"
     )
-    lanes: int = Field(default_factory=_cores, ge=1, le=256, description="frames classified side by side")
+    classifier_threads: int = Field(
+        default_factory=_cores, ge=1, le=256, description="frames classified side by side"
+    )
     save_images: Path | None = Field(
         default=None, description="folder to which frames are written, faces/ those with a face, not_face/ the others"
     )

@@ -12,9 +12,9 @@ import pytest
 import skimage.data
 from numpy.typing import NDArray
 
-from vision.bundle import Bundle, Manifest, load_bundle
-from vision.inputs import InputSpec
-from vision.types import Image
+from framewatch.vision.classifier import Image
+from framewatch.vision.models.bundle import Bundle, Manifest, load_bundle
+from framewatch.vision.models.inputs import InputSpec
 
 COLOURS = ("blue", "green", "red")
 MOODS = ("calm", "cross", "glad", "odd")
@@ -61,7 +61,7 @@ def make(folder: Path) -> None:
     import keras  # noqa: PLC0415
     from keras import layers  # noqa: PLC0415
 
-    from training.export import export_bundle  # noqa: PLC0415
+    from framewatch.training.export import export_bundle  # noqa: PLC0415
 
     def colours(spec: InputSpec) -> keras.Model:
         pictures = keras.Input(spec.shape)

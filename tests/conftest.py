@@ -15,17 +15,18 @@ import pytest
 from pymongo.database import Database
 
 from bundles import bundles  # noqa: F401 - a fixture of every test
+from framewatch.embedded.home import Endpoints, Home
+from framewatch.embedded.jars import jar_paths
+from framewatch.embedded.kafka import EmbeddedKafka
+from framewatch.embedded.store import EmbeddedStore
+from framewatch.kafka.topics import broker_answers, ensure_topic
+from framewatch.ports import accepts, choose_port
+from framewatch.settings import load_settings
+from framewatch.storage.mongo.client import connect
+from framewatch.storage.mongo.documents import Document
+from framewatch.storage.mongo.events import EventStore
 from many import many  # noqa: F401 - a fixture of every test
-from ports import accepts, choose_port
 from s3 import gate, s3  # noqa: F401 - fixtures of every test
-from services.home import Endpoints, Home
-from services.jars import jar_paths
-from services.kafka import EmbeddedKafka
-from services.mongo import EmbeddedStore
-from settings import load_settings
-from storage.events import Document
-from storage.mongo import EventStore, connect
-from stream.kafka import broker_answers, ensure_topic
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 SAMPLE = REPOSITORY / "videos" / "sample.mp4"
@@ -131,7 +132,7 @@ def framewatch(services: Services) -> Iterator[Callable[..., subprocess.Popen[st
 
     def start(*arguments: object, **environment: str) -> subprocess.Popen[str]:
         process = subprocess.Popen(
-            [sys.executable, "-c", "from cli import main; main()", *map(str, arguments)],
+            [sys.executable, "-c", "from framewatch.cli import main; main()", *map(str, arguments)],
             env={**services.environment(), **environment},
             cwd=REPOSITORY,
             stdout=subprocess.PIPE,

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import Final
 
-from ports import LOOPBACK
+from framewatch.ports import LOOPBACK
 
 _METADATA: Final = 3  # key of the question which brokers there are
 _NO_ONE: Final = b"\x01"  # a list without entries, in Kafka's compact form
@@ -17,7 +17,7 @@ _NO_ONE: Final = b"\x01"  # a list without entries, in Kafka's compact form
 
 class Forgetful:
     """Passes on what clients and the broker say. While ``forgets``, answers about the cluster name no broker, and
-    end the connection: librdkafka 2.16 then has no address left, see ``stream.contact``.
+    end the connection: librdkafka 2.16 then has no address left, see ``kafka.broker_health``.
     """
 
     def __init__(self, host: str, port: int) -> None:

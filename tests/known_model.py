@@ -10,11 +10,11 @@ import openvino as ov
 from numpy.typing import NDArray
 from openvino import opset13 as ops
 
-from training.card import Story
-from training.data import Part
-from training.figures import Predictions
-from vision.bundle import Bundle, Manifest, seal_bundle, write_labels
-from vision.inputs import InputSpec
+from framewatch.training.data.labelled import Part
+from framewatch.training.report.card import Story
+from framewatch.training.report.figures import Predictions
+from framewatch.vision.models.bundle import Bundle, Manifest, seal_bundle, write_labels
+from framewatch.vision.models.inputs import InputSpec
 
 SIDE = 16
 SPEC = InputSpec(height=SIDE, width=SIDE, channels=1)

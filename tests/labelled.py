@@ -10,8 +10,8 @@ import numpy as np
 import PIL.Image
 import skimage.data
 
-from vision.inputs import InputSpec
-from vision.types import Image
+from framewatch.vision.classifier import Image
+from framewatch.vision.models.inputs import InputSpec
 
 SMALL = InputSpec(height=16, width=16, channels=3)
 

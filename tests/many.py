@@ -10,10 +10,11 @@ from typing import Any
 
 import pytest
 
-from services.home import Endpoints
-from storage.events import Event
-from storage.mongo import EventStore, connect
-from storage.queries import EventQueries
+from framewatch.embedded.home import Endpoints
+from framewatch.model.event import Event
+from framewatch.storage.mongo.client import connect
+from framewatch.storage.mongo.events import EventStore
+from framewatch.storage.mongo.queries import EventQueries
 
 MINUTE = 60_000_000
 T0 = 1_795_000_000 * 1_000_000 // MINUTE * MINUTE

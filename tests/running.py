@@ -17,8 +17,8 @@ from typing import Any
 import requests
 
 from conftest import REPOSITORY, SAMPLE, Services, wait_for
-from ports import accepts, choose_port
-from stream.kafka import ensure_topic
+from framewatch.kafka.topics import ensure_topic
+from framewatch.ports import accepts, choose_port
 from test_browser import Browser
 
 RULES = """
@@ -64,7 +64,7 @@ class Stack:
     def run(self, *arguments: object) -> subprocess.Popen[bytes]:
         with (self.folder / "log").open("ab") as log:
             process = subprocess.Popen(
-                [sys.executable, "-c", "from cli import main; main()", *map(str, arguments)],
+                [sys.executable, "-c", "from framewatch.cli import main; main()", *map(str, arguments)],
                 env=self.services.environment(),
                 cwd=REPOSITORY,
                 stdout=log,

@@ -19,8 +19,8 @@ from typing import Any
 import boto3
 import pytest
 
-from objects import Access
-from ports import choose_port
+from framewatch.objects.base import Access
+from framewatch.ports import choose_port
 
 KEY, SECRET = "test-key", "test-secret-not-to-be-shown"
 

@@ -12,13 +12,13 @@ import cv2
 import numpy as np
 import pytest
 
-from cli import main
 from conftest import REPOSITORY
-from training.callbacks import EpochReport
-from training.recipes import RECIPES
-from training.train import Plan
-from vision.bundle import Manifest
-from vision.inputs import InputSpec
+from framewatch.cli import main
+from framewatch.training.architectures.recipes import RECIPES
+from framewatch.training.fit.callbacks import EpochReport
+from framewatch.training.train import Plan
+from framewatch.vision.models.bundle import Manifest
+from framewatch.vision.models.inputs import InputSpec
 
 SHAPES = ("round", "square")
 TINY = InputSpec(height=32, width=32)
@@ -65,7 +65,9 @@ def plan_of(architecture: str, source: Path, out: Path, spec: InputSpec = TINY, 
 
 
 # What a shell starts in the background ignores Ctrl-C, and so would all that the tests start.
-_IN_FRONT = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler); from cli import main; main()"
+_IN_FRONT = (
+    "import signal; signal.signal(signal.SIGINT, signal.default_int_handler); from framewatch.cli import main; main()"
+)
 
 
 class Trainer:

@@ -17,18 +17,20 @@ import pytest
 from confluent_kafka import Producer
 from pymongo.database import Database
 
-from cli import main
 from conftest import Command, Services, wait_for
-from ports import accepts, choose_port
-from services.home import Endpoints
-from storage.alerts import Alert, AlertStore
-from storage.episode import Episode
-from storage.episodes import EpisodeStore
-from storage.events import Document
-from storage.filters import EventFilter
-from stream.message import Frame, to_record
+from framewatch.cli import main
+from framewatch.embedded.home import Endpoints
+from framewatch.kafka.record import to_record
+from framewatch.model.alert import Alert
+from framewatch.model.episode import Episode
+from framewatch.model.filters import EventFilter
+from framewatch.model.frame import Frame
+from framewatch.ports import accepts, choose_port
+from framewatch.storage.mongo.alerts import AlertStore
+from framewatch.storage.mongo.documents import Document
+from framewatch.storage.mongo.episodes import EpisodeStore
+from framewatch.vision.jpeg import encode_jpeg
 from test_consume import sample_frames
-from vision.jpeg import encode_jpeg
 
 RULES = """
 rules:

@@ -10,10 +10,12 @@ from itertools import product
 import pytest
 from pymongo.database import Database
 
-from storage.alerts import Alert, AlertStore
-from storage.events import Document
-from storage.filters import EventFilter
-from storage.uploads import Upload, UploadStore
+from framewatch.model.alert import Alert
+from framewatch.model.filters import EventFilter
+from framewatch.model.upload import Upload
+from framewatch.storage.mongo.alerts import AlertStore
+from framewatch.storage.mongo.documents import Document
+from framewatch.storage.mongo.uploads import UploadStore
 
 S = 1_000_000
 T0 = 1_700_000_000 * S

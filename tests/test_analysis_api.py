@@ -12,18 +12,20 @@ import pytest
 from flask.testing import FlaskClient
 from pymongo.database import Database
 
-from activity.rules import Rule
-from consumer.health import Health
-from consumer.live import LiveHub
-from consumer.records import Records
-from consumer.web.app import create_app
-from storage.alerts import Alert, AlertStore
-from storage.episode import Episode
-from storage.episodes import EpisodeStore
-from storage.erase import erase
-from storage.events import Document, Event
-from storage.mongo import EventStore
-from storage.queries import EventQueries
+from framewatch.activity.rules import Rule
+from framewatch.consumer.health import Health
+from framewatch.live.hub import LiveHub
+from framewatch.model.alert import Alert
+from framewatch.model.episode import Episode
+from framewatch.model.event import Event
+from framewatch.storage.mongo.alerts import AlertStore
+from framewatch.storage.mongo.documents import Document
+from framewatch.storage.mongo.episodes import EpisodeStore
+from framewatch.storage.mongo.erasure import erase
+from framewatch.storage.mongo.events import EventStore
+from framewatch.storage.mongo.queries import EventQueries
+from framewatch.web.app import create_app
+from framewatch.web.records import Records
 
 SECOND = 1_000_000
 T0 = 1_795_000_000 * SECOND // (60 * SECOND) * (60 * SECOND)

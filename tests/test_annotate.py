@@ -9,10 +9,10 @@ import cv2
 import numpy as np
 import pytest
 
-from errors import BadPicture
-from vision.annotate import _captions, annotated, annotated_jpeg
-from vision.jpeg import decode_img, encode_jpeg
-from vision.types import Box, Detection
+from framewatch.errors import BadPicture
+from framewatch.model.detection import Box, Detection
+from framewatch.vision.annotate import _captions, annotated, annotated_jpeg
+from framewatch.vision.jpeg import decode_img, encode_jpeg
 
 WIDTH, HEIGHT = 640, 360
 THICKNESS = 2

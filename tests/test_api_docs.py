@@ -24,36 +24,41 @@ from flask_openapi3.utils import parse_rule
 from openapi_schema_validator import OAS31Validator
 from openapi_spec_validator import validate
 
-from activity.rules import Rule
 from conftest import REPOSITORY, SAMPLE
-from consumer.feed import Feed
-from consumer.frames import FrameReader
-from consumer.health import Health
-from consumer.live import LiveHub
-from consumer.predictor import Predictor
-from consumer.records import Records
-from consumer.stats import Stats
-from consumer.upload_folder import UploadFolder
-from consumer.upload_jobs import Sent
-from consumer.uploads import Uploads
-from consumer.web.app import create_app
-from consumer.web.schemas import AboutOut
-from consumer.web.server import WebServer
-from ports import choose_port
-from services.home import Endpoints
-from storage.alerts import Alert, AlertStore
-from storage.episode import Episode
-from storage.episodes import EpisodeStore
-from storage.erase import erase
-from storage.events import Event
-from storage.mongo import EventStore, connect
-from storage.queries import EventQueries
-from storage.uploads import Upload, UploadStore
-from stream.kafka import ensure_topic, make_frame_reader
-from stream.message import Frame
+from framewatch.activity.rules import Rule
+from framewatch.consumer.health import Health
+from framewatch.consumer.stats import Stats
+from framewatch.embedded.home import Endpoints
+from framewatch.kafka.clients import make_frame_reader
+from framewatch.kafka.frame_reader import FrameReader
+from framewatch.kafka.topics import ensure_topic
+from framewatch.live.feed import Feed
+from framewatch.live.hub import LiveHub
+from framewatch.model.alert import Alert
+from framewatch.model.detection import Box, Detection
+from framewatch.model.episode import Episode
+from framewatch.model.event import Event
+from framewatch.model.frame import Frame, TopicPartition
+from framewatch.model.upload import Upload
+from framewatch.ports import choose_port
+from framewatch.storage.mongo.alerts import AlertStore
+from framewatch.storage.mongo.client import connect
+from framewatch.storage.mongo.episodes import EpisodeStore
+from framewatch.storage.mongo.erasure import erase
+from framewatch.storage.mongo.events import EventStore
+from framewatch.storage.mongo.queries import EventQueries
+from framewatch.storage.mongo.uploads import UploadStore
+from framewatch.uploads.folder import UploadFolder
+from framewatch.uploads.jobs import Sent
+from framewatch.uploads.service import Uploads
+from framewatch.vision.classifier import Image
+from framewatch.vision.jpeg import encode_jpeg
+from framewatch.web.app import create_app
+from framewatch.web.predictor import Predictor
+from framewatch.web.records import Records
+from framewatch.web.schemas import AboutOut
+from framewatch.web.server import WebServer
 from test_frames import send
-from vision.jpeg import encode_jpeg
-from vision.types import Box, Detection, Image
 
 PAGE = (REPOSITORY / "docs" / "api.md").read_text()
 HOME = "http://127.0.0.1:5000"
@@ -92,7 +97,7 @@ class Moods:
 
     labels = ("angry", "happy", "neutral")
     batch_size = 4
-    remembers = False
+    stateful = False
     model = "emotions@1f3a9c02"
 
     def classify(self, images: Sequence[Image], streams: Sequence[str | None] = ()) -> list[list[Detection]]:  # noqa: ARG002
@@ -186,11 +191,15 @@ def server(endpoints: Endpoints, tmp_path_factory: pytest.TempPathFactory) -> It
         records = Records(
             EventQueries(database), EpisodeStore(database), AlertStore(database), erase_here, frames.read
         )
-        feed, hub, predictor = Feed(), LiveHub(8, lags=lambda: {(topic, 0): 3}), Predictor(Moods, Moods.labels)
+        feed, hub, predictor = (
+            Feed(),
+            LiveHub(8, lags=lambda: {TopicPartition(topic, 0): 3}),
+            Predictor(Moods, Moods.labels),
+        )
         ending.enter_context(closing(predictor))
         uploads = Uploads(UploadFolder(folder / "uploads"), UploadStore(database), sent, lambda _: None, erase_here)
         ending.enter_context(closing(uploads.start()))
-        hub.publish("door", 3, T0 + 15 * MINUTE, ("face",), lambda: PICTURE, (topic, 0))
+        hub.publish("door", 3, T0 + 15 * MINUTE, ("face",), lambda: PICTURE, TopicPartition(topic, 0))
         app = create_app(
             hub, lambda: HEALTHY, predictor=predictor, records=records, feed=feed, uploads=uploads, rules=[RULE],
             about=ABOUT, stats=Stats(),

@@ -15,15 +15,15 @@ import pytest
 from keras import layers
 from numpy.typing import NDArray
 
-from cli.train import ARCHITECTURES
-from training.batches import augmented
-from training.export import check_export, export_bundle, served_form
-from training.mobile import BACKBONE, choose_trained
-from training.models import deepface
-from training.recipes import RECIPES, phases_of
-from vision.bundle import KERAS_FILE, LITERT_FILE, OPENVINO_WEIGHTS, Bundle, Manifest, load_bundle
-from vision.inputs import InputSpec
-from vision.runtime import load_runtime
+from framewatch.cli.train import ARCHITECTURES
+from framewatch.training.architectures.from_scratch import deepface
+from framewatch.training.architectures.mobilenet import BACKBONE, choose_trained
+from framewatch.training.architectures.recipes import RECIPES, phases_of
+from framewatch.training.export import check_export, export_bundle, served_form
+from framewatch.training.fit.batches import augmented
+from framewatch.vision.models.bundle import KERAS_FILE, LITERT_FILE, OPENVINO_WEIGHTS, Bundle, Manifest, load_bundle
+from framewatch.vision.models.inputs import InputSpec
+from framewatch.vision.models.runtime import load_runtime
 
 # Keras 3.15 makes arrays of tensors in a way that NumPy 2 warns of.
 pytestmark = [

@@ -11,11 +11,11 @@ from typing import Any
 
 import pytest
 
-from activity.breaches import Breaches
-from activity.episodes import EpisodeTracker
-from activity.rules import Rule
-from storage.alerts import Alert
-from storage.episode import Episode
+from framewatch.activity.breaches import Breaches
+from framewatch.activity.episodes import EpisodeTracker
+from framewatch.activity.rules import Rule
+from framewatch.model.alert import Alert
+from framewatch.model.episode import Episode
 
 S = 1_000_000
 GAP_S = 2

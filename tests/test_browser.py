@@ -21,11 +21,11 @@ from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 
 from conftest import SAMPLE, Command, wait_for
-from ports import accepts, choose_port
+from framewatch.ports import accepts, choose_port
+from framewatch.vision.annotate import colour_of
+from framewatch.vision.classifier import Image
+from framewatch.vision.jpeg import encode_jpeg
 from test_web import Site, serve
-from vision.annotate import colour_of
-from vision.jpeg import encode_jpeg
-from vision.types import Image
 
 # The moving picture: on the wall, on the page of its stream, or by itself at its own address.
 PICTURE = "#wall img.live, [data-view=stream]:not([hidden]) img.live, body > img"

@@ -13,9 +13,9 @@ from typing import Any
 import pytest
 
 from bundles import COLOURS, Made
-from errors import BadBundle
-from vision.bundle import Manifest, load_bundle, seal_bundle, write_labels
-from vision.inputs import InputSpec
+from framewatch.errors import BadBundle
+from framewatch.vision.models.bundle import Manifest, load_bundle, seal_bundle, write_labels
+from framewatch.vision.models.inputs import InputSpec
 
 SPEC = InputSpec(height=24, width=32)
 

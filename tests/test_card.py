@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
+from framewatch.training.data.labelled import LabelledData
+from framewatch.training.report.figures import Report
+from framewatch.training.report.outputs import training_outputs
+from framewatch.vision.models.bundle import Bundle, load_bundle
 from known_model import CONFUSION, LABELS, STORY, by_brightness, known_part, seal_known
-from training.data import LabelledData
-from training.figures import Report
-from training.outputs import training_outputs
-from vision.bundle import Bundle, load_bundle
 
 HISTORY = "epoch,accuracy,loss,val_accuracy,val_loss\n0,0.5,1.0,0.6,0.9\n1,0.6,0.9,0.5,0.8\n"
 

@@ -22,25 +22,26 @@ import pytest
 import yaml
 from pymongo.uri_parser import parse_uri
 
-from cli import cli
-from cli.consume import check_host
 from conftest import REPOSITORY, SAMPLE
-from consumer import worker
-from consumer.examine import Received, Seen
-from consumer.health import Health
-from consumer.lanes import Lanes
-from consumer.live import LiveHub
-from consumer.results import result_of
-from consumer.web.app import create_app
-from consumer.web.server import WebServer
-from errors import SettingError
-from objects import open_objects
-from ports import choose_port
-from services.jars import jar_paths, locked_jars
-from settings import LOOPBACK_HOSTS, Settings, environment_name, load_settings
-from storage.events import Event
-from stream.kafka import make_admin
-from stream.message import MAX_RECORD_BYTES, Frame, Record
+from framewatch.cli import cli
+from framewatch.consumer import worker
+from framewatch.consumer.classifier_pool import ClassifierPool
+from framewatch.consumer.health import Health
+from framewatch.consumer.processing import ClassifiedFrame, ConsumedRecord
+from framewatch.consumer.sinks.results import result_of
+from framewatch.embedded.jars import jar_paths, locked_jars
+from framewatch.errors import SettingError
+from framewatch.kafka.clients import make_admin
+from framewatch.kafka.record import MAX_RECORD_BYTES, Record
+from framewatch.live.hub import LiveHub
+from framewatch.model.event import Event
+from framewatch.model.frame import Frame
+from framewatch.objects.open import open_objects
+from framewatch.ports import choose_port
+from framewatch.settings import LOOPBACK_HOSTS, Settings, environment_name, load_settings
+from framewatch.web.app import create_app
+from framewatch.web.server import WebServer
+from framewatch.wiring.worker import check_host
 
 SECRETS = {
     "MONGO_PASSWORD": "0123456789abcdef",
@@ -306,7 +307,7 @@ def test_networks_and_names_allow_several_of_a_service() -> None:
 
 
 def test_the_consumer_gets_the_time_it_needs_to_end() -> None:
-    lanes_s = inspect.signature(Lanes.close).parameters["timeout_s"].default
+    lanes_s = inspect.signature(ClassifierPool.close).parameters["timeout_s"].default
     bounded_s = lanes_s + 2 * worker._DRAIN_S
     for service in OURS:
         assert SERVICES[service]["init"] is True, "as process 1, Python would not hear SIGTERM while it starts"
@@ -503,7 +504,9 @@ def test_the_page_shows_a_result_as_it_is() -> None:
     (shown,) = re.findall(r"(?s)```json\n(.*?)```", OBJECTS_PAGE)
     frame = Frame("s", "r", 0, 1, 1, 1, b"", "1.jpg")
     event = Event("s", "r", 0, 1, 0, "a", 0.5, "m", 0, 0, scores=(("a", 0.5),))
-    result = result_of(Seen(Received("t", 0, 0, Record(None, None, [], 0)), frame, (), [event], "m", 0.0))
+    result = result_of(
+        ClassifiedFrame(ConsumedRecord("t", 0, 0, Record(None, None, [], 0)), frame, (), [event], "m", 0.0)
+    )
     document = json.loads(shown)
     assert list(document) == list(result)
     assert list(document["detections"][0]) == list(result["detections"][0])

@@ -22,14 +22,15 @@ from confluent_kafka.admin import AdminClient
 from pymongo.database import Database
 
 from conftest import SAMPLE, Command, wait_for
-from ports import choose_port
-from services.home import Endpoints
-from storage.events import Document, from_document
-from stream.message import Frame, Record, to_record
-from stream.names import rejected_topic
+from framewatch.embedded.home import Endpoints
+from framewatch.kafka.record import Record, to_record
+from framewatch.model.frame import Frame
+from framewatch.model.names import dead_letter_topic
+from framewatch.ports import choose_port
+from framewatch.storage.mongo.documents import Document, from_document
+from framewatch.vision.classifier import Image
+from framewatch.vision.jpeg import decode_img, encode_jpeg
 from test_sources import write_video
-from vision.jpeg import decode_img, encode_jpeg
-from vision.types import Image
 
 US = time.time_ns() // 1000 - 60_000_000  # capture time of the first frame: younger than the retention
 
@@ -93,7 +94,7 @@ class World:
                 "receive.message.max.bytes": 64 * 1024**2,
             }
         )
-        consumer.subscribe([rejected_topic(self.topic)])
+        consumer.subscribe([dead_letter_topic(self.topic)])
         found: list[dict[str, str]] = []
         deadline = time.monotonic() + 60
         while len(found) < n and time.monotonic() < deadline:
@@ -318,7 +319,7 @@ def spread(world: World, other: int) -> bool:
 
 
 def test_a_frame_is_shown_in_order_however_long_each_takes(world: World) -> None:
-    worker = world.consume("--lanes", "4")
+    worker = world.consume("--classifier-threads", "4")
     large = cv2.resize(sample_frames(1)[0], (1280, 720))
     for number in range(12):
         image = np.asarray(large, np.uint8) if number % 3 == 0 else picture()

@@ -22,10 +22,10 @@ from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 
 from conftest import Services, wait_for
+from framewatch.kafka.clients import make_admin
+from framewatch.vision.jpeg import encode_jpeg
 from running import DROP, RULES, Stack, go, newest, rows, running, wait_newer
-from stream.kafka import make_admin
 from test_browser import Browser, browser, chrome, sample_frames  # noqa: F401 - fixtures
-from vision.jpeg import encode_jpeg
 
 
 @pytest.fixture(scope="module")

@@ -10,10 +10,10 @@ from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 
 from conftest import Services, wait_for
+from framewatch.vision.annotate import colour_of
 from running import Stack, go, rows, running
 from test_browser import Browser, browser, chrome, showing  # noqa: F401 - fixtures
 from test_web import below, measured, serve
-from vision.annotate import colour_of
 
 # Each view, and what is there once it has been filled.
 VIEWS = {

@@ -14,17 +14,17 @@ import numpy as np
 import pytest
 
 from conftest import wait_for
-from consumer.feed import Feed
+from framewatch.embedded.home import Endpoints
+from framewatch.live.feed import Feed
+from framewatch.model.filters import EventFilter
+from framewatch.storage.mongo.client import connect
+from framewatch.storage.mongo.queries import EventQueries
+from framewatch.vision.jpeg import encode_jpeg
 from many import DATABASE
 from running import rows
-from services.home import Endpoints
-from storage.filters import EventFilter
-from storage.mongo import connect
-from storage.queries import EventQueries
 from test_browser import Browser, browser, chrome  # noqa: F401 - fixtures
 from test_events_api import records_of
 from test_web import measured, serve
-from vision.jpeg import encode_jpeg
 
 STREAMS = [f"cam-{k}" for k in range(10)]
 # Milliseconds in which the page could not answer its reader, out of three thousand.

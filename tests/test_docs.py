@@ -10,10 +10,10 @@ from pathlib import Path
 import click
 import pytest
 
-from cli import cli
 from conftest import REPOSITORY
-from services.kafka import tool_names
-from settings import Settings
+from framewatch.cli import cli
+from framewatch.embedded.kafka import tool_names
+from framewatch.settings import Settings
 
 DOCS = [REPOSITORY / "README.md", *sorted((REPOSITORY / "docs").glob("*.md"))]
 TEXT = "\n".join(path.read_text() for path in DOCS)

@@ -16,10 +16,10 @@ import pytest
 from click.testing import CliRunner
 from pymongo.database import Database
 
-from cli import cli
 from conftest import REPOSITORY, Command, wait_for
-from ports import choose_port
-from storage.events import Document
+from framewatch.cli import cli
+from framewatch.ports import choose_port
+from framewatch.storage.mongo.documents import Document
 
 MODEL = REPOSITORY / "models" / "emotions"
 CLIPS_S = 379 / 30  # six clips, one after another

@@ -7,9 +7,9 @@ from collections.abc import Iterable, Sequence
 
 import pytest
 
-from activity.episodes import EpisodeTracker
-from activity.shares import Share, shares
-from storage.episode import Episode
+from framewatch.activity.episodes import EpisodeTracker
+from framewatch.activity.shares import Share, shares
+from framewatch.model.episode import Episode
 
 S = 1_000_000
 

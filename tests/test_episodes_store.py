@@ -15,13 +15,13 @@ import pytest
 from pymongo.database import Database
 
 from conftest import Services
-from services.home import Endpoints
-from storage.episode import Episode, remains
-from storage.episodes import EpisodeStore
-from storage.events import Document
-from storage.filters import EventFilter
-from storage.mongo import connect
-from storage.timeline import MAX_PAGE
+from framewatch.embedded.home import Endpoints
+from framewatch.model.episode import Episode, remains
+from framewatch.model.filters import EventFilter
+from framewatch.storage.mongo.client import connect
+from framewatch.storage.mongo.documents import Document
+from framewatch.storage.mongo.episodes import EpisodeStore
+from framewatch.storage.mongo.timeline import MAX_PAGE
 
 S = 1_000_000
 T0 = 1_700_000_000 * S

@@ -11,17 +11,20 @@ import pytest
 from pymongo.database import Database
 
 from conftest import wait_for
-from consumer.forgetting import Forgetting
-from consumer.live import LiveHub
-from errors import StoreUnavailable
-from storage.alerts import Alert, AlertStore
-from storage.episode import Episode, remains
-from storage.episodes import EpisodeStore
-from storage.erase import Erased, erasable, erase
-from storage.events import Document, Event
-from storage.filters import EventFilter
-from storage.mongo import EventStore
-from storage.queries import MAX_PAGE, EventQueries
+from framewatch.errors import StoreUnavailable
+from framewatch.live.erasure import Erasure
+from framewatch.live.hub import LiveHub
+from framewatch.model.alert import Alert
+from framewatch.model.episode import Episode, remains
+from framewatch.model.event import Event
+from framewatch.model.filters import EventFilter
+from framewatch.storage.mongo.alerts import AlertStore
+from framewatch.storage.mongo.documents import Document
+from framewatch.storage.mongo.episodes import EpisodeStore
+from framewatch.storage.mongo.erasure import Erased, erasable, erase
+from framewatch.storage.mongo.events import EventStore
+from framewatch.storage.mongo.queries import EventQueries
+from framewatch.storage.mongo.timeline import MAX_PAGE
 
 S = 1_000_000
 T0 = 1_700_000_040 * S  # a whole minute
@@ -143,7 +146,7 @@ def test_what_another_program_erases_is_soon_no_longer_shown_where_it_stands_sti
         shown.publish(stream, now_us - age_s * S)
     shown.ahead_s = 6
     shown.publish("alive", now_us - 50 * S)
-    with closing(Forgetting(shown.hub, episodes.erased_after, 7 * DAY_US, every_s=0.05)):
+    with closing(Erasure(shown.hub, episodes.erased_after, 7 * DAY_US, every_s=0.05)):
         wait_for(lambda: shown.streams() == {"door", "yard", "hall", UPLOAD, "alive"}, "the oldest gone")
         assert erase(database, EventFilter("yard", until_us=now_us - 50 * S)) == Erased(0, 0, 0)
         erase(database, EventFilter(UPLOAD, until_us=now_us - 60 * S))  # not its newest
@@ -171,7 +174,7 @@ def test_what_was_erased_while_the_store_was_away_is_looked_for_when_it_answers(
             raise StoreUnavailable("away")
         return [(EventFilter("door", None, 0, T0 + 1), False)] if time_us <= T0 else []
 
-    with closing(Forgetting(shown.hub, erased_after, 10 * DAY_US, every_s=0.01, wall=lambda: now_s)):
+    with closing(Erasure(shown.hub, erased_after, 10 * DAY_US, every_s=0.01, wall=lambda: now_s)):
         wait_for(lambda: shown.streams() == set(), "what was erased gone")
         wait_for(lambda: len(asked_us) > 4, "more looks")
     first_us = T0 - 60 * S

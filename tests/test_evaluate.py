@@ -13,15 +13,15 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from cli import main
 from conftest import REPOSITORY
-from errors import BadBundle, DataError
+from framewatch.cli import main
+from framewatch.errors import BadBundle, DataError
+from framewatch.training.data.labelled import LabelledData, Part, load_data
+from framewatch.training.report.evaluate import Answer, evaluate, model_targets, shares
+from framewatch.training.report.figures import Report
+from framewatch.training.report.outputs import report_of, training_outputs
 from known_model import CONFUSION, LABELS, SMOKING, SPEC, STORY, by_brightness, known_part, of_two, seal_known
 from labelled import encoded, put
-from training.data import LabelledData, Part, load_data
-from training.evaluate import Answer, evaluate, model_targets, shares
-from training.figures import Report
-from training.outputs import report_of, training_outputs
 
 
 @pytest.mark.parametrize("seed", range(3))
@@ -102,7 +102,10 @@ def test_answers_that_are_no_shares_are_refused(model: Answer, message: str) -> 
 
 def framewatch_evaluate(*arguments: object) -> subprocess.CompletedProcess[str]:
     """As people run it, where TensorFlow is not installed."""
-    program = "import sys; sys.modules.update(tensorflow=None, keras=None); from cli import main; main(sys.argv[1:])"
+    program = (
+        "import sys; sys.modules.update(tensorflow=None, keras=None); "
+        "from framewatch.cli import main; main(sys.argv[1:])"
+    )
     return subprocess.run(
         [sys.executable, "-W", "error", "-c", program, "evaluate", *map(str, arguments)],
         cwd=REPOSITORY, capture_output=True, text=True, timeout=280, check=False,

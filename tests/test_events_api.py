@@ -28,25 +28,29 @@ from pymongo.database import Database
 from werkzeug.test import TestResponse
 
 from conftest import wait_for
-from consumer.frames import FrameReader
-from consumer.health import Health
-from consumer.live import LiveHub
-from consumer.records import Records
-from consumer.web.app import create_app
-from consumer.web.downloads import COLUMNS
-from consumer.web.server import WebServer
-from errors import StoreUnavailable
+from framewatch.consumer.health import Health
+from framewatch.embedded.home import Endpoints
+from framewatch.errors import StoreUnavailable
+from framewatch.kafka.clients import make_admin, make_frame_reader
+from framewatch.kafka.frame_reader import FrameReader
+from framewatch.live.hub import LiveHub
+from framewatch.model.alert import Alert
+from framewatch.model.episode import Episode
+from framewatch.model.event import Event
+from framewatch.model.filters import EventFilter
+from framewatch.ports import choose_port
+from framewatch.storage.mongo.alerts import AlertStore
+from framewatch.storage.mongo.client import connect
+from framewatch.storage.mongo.documents import Document, to_document
+from framewatch.storage.mongo.episodes import EpisodeStore
+from framewatch.storage.mongo.erasure import erase
+from framewatch.storage.mongo.events import EVENTS, EventStore
+from framewatch.storage.mongo.queries import EventQueries, Page
+from framewatch.web.api.downloads import COLUMNS
+from framewatch.web.app import create_app
+from framewatch.web.records import Records
+from framewatch.web.server import WebServer
 from many import DATABASE, MANY, MINUTE, T0
-from ports import choose_port
-from services.home import Endpoints
-from storage.alerts import Alert, AlertStore
-from storage.episode import Episode
-from storage.episodes import EpisodeStore
-from storage.erase import erase
-from storage.events import Document, Event, to_document
-from storage.mongo import EVENTS, EventStore, connect
-from storage.queries import EventFilter, EventQueries, Page
-from stream.kafka import make_admin, make_frame_reader
 from test_frames import frame, send
 from test_web import measured
 

@@ -13,14 +13,14 @@ import numpy as np
 import PIL.Image
 import pytest
 
-from cli import main
 from conftest import REPOSITORY
-from errors import DataError
+from framewatch.cli import main
+from framewatch.errors import DataError
+from framewatch.objects.base import Access
+from framewatch.training.report.explore import Explored, explore, write_overview
+from framewatch.training.report.overview import summary
 from labelled import encoded, pattern, photo, put, put_class
-from objects import Access
 from s3 import ObjectStore
-from training.explore import Explored, explore, write_overview
-from training.overview import summary
 
 FILES = {"class_distribution.png", "dataset_summary.txt", "samples.png"}
 

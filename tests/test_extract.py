@@ -18,18 +18,20 @@ import numpy as np
 import pytest
 from pymongo.database import Database
 
-from cli import main
-from cli.showing import file_name, json_line, shown
 from conftest import REPOSITORY, Command, Services
-from ports import choose_port
-from services.home import Endpoints, Home
-from storage.alerts import Alert, AlertStore
-from storage.episode import Episode
-from storage.episodes import EpisodeStore
-from storage.events import Document, Event, from_document, to_document
-from storage.filters import EventFilter
-from storage.mongo import EventStore
-from vision.jpeg import encode_jpeg
+from framewatch.cli import main
+from framewatch.cli.formatting import file_name, json_line, shown
+from framewatch.embedded.home import Endpoints, Home
+from framewatch.model.alert import Alert
+from framewatch.model.episode import Episode
+from framewatch.model.event import Event
+from framewatch.model.filters import EventFilter
+from framewatch.ports import choose_port
+from framewatch.storage.mongo.alerts import AlertStore
+from framewatch.storage.mongo.documents import Document, from_document, to_document
+from framewatch.storage.mongo.episodes import EpisodeStore
+from framewatch.storage.mongo.events import EventStore
+from framewatch.vision.jpeg import encode_jpeg
 
 MINUTE = 60_000_000
 T0 = 1_795_000_000 * 1_000_000 // MINUTE * MINUTE
@@ -372,7 +374,7 @@ def run_as_given(arguments: list[str]) -> Said:
     return Said(done.returncode, done.stdout, done.stderr)
 
 
-FRAMEWATCH = (sys.executable, "-c", "from cli import main; main()")
+FRAMEWATCH = (sys.executable, "-c", "from framewatch.cli import main; main()")
 
 
 # As people run it.
@@ -448,7 +450,7 @@ def tell():
     Path(os.environ["PEAK_KB_INTO"]).write_text(str(kb))
 
 atexit.register(tell)
-from cli import main
+from framewatch.cli import main
 main()
 """
 

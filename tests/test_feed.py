@@ -17,16 +17,16 @@ import pytest
 from flask_openapi3.openapi import OpenAPI
 
 from conftest import wait_for
-from consumer.feed import MAX_LISTENERS, Feed, Listener, Wanted
-from consumer.health import Health
-from consumer.live import LiveHub
-from consumer.web import feed as room
-from consumer.web.app import create_app
-from consumer.web.server import WebServer
-from errors import NoPlace
-from ports import choose_port
-from storage.alerts import Alert
-from storage.events import Event
+from framewatch.consumer.health import Health
+from framewatch.errors import CapacityExceeded
+from framewatch.live.feed import MAX_LISTENERS, Feed, Listener, Wanted
+from framewatch.live.hub import LiveHub
+from framewatch.model.alert import Alert
+from framewatch.model.event import Event
+from framewatch.ports import choose_port
+from framewatch.web.api import feed as room
+from framewatch.web.app import create_app
+from framewatch.web.server import WebServer
 from test_web import below, measured
 
 T0 = 1_795_000_000_000_000
@@ -292,7 +292,7 @@ def until_all_have_ended_s() -> float:
 def test_one_more_than_there_are_places_for_is_told_so() -> None:
     feed = Feed(max_listeners=2)
     with feed.listener(Wanted()), feed.listener(Wanted()):
-        with pytest.raises(NoPlace, match="2 are listening"), feed.listener(Wanted()):
+        with pytest.raises(CapacityExceeded, match="2 are listening"), feed.listener(Wanted()):
             pass
         assert feed.listeners == 2
     with feed.listener(Wanted()):

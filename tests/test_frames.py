@@ -15,12 +15,14 @@ from confluent_kafka import Consumer, TopicPartition
 from confluent_kafka.admin import AdminClient
 
 from conftest import Services, wait_for
-from consumer.frames import FrameGone, FrameReader
-from errors import BrokerUnavailable
-from services.home import Endpoints
-from storage.events import Event
-from stream.kafka import ensure_topic, make_admin, make_frame_reader, make_producer
-from stream.message import MAX_FRAME_BYTES, Frame, to_record
+from framewatch.embedded.home import Endpoints
+from framewatch.errors import BrokerUnavailable
+from framewatch.kafka.clients import make_admin, make_frame_reader, make_producer
+from framewatch.kafka.frame_reader import FrameGone, FrameReader
+from framewatch.kafka.record import MAX_FRAME_BYTES, to_record
+from framewatch.kafka.topics import ensure_topic
+from framewatch.model.event import Event
+from framewatch.model.frame import Frame
 from test_web import measured
 
 T0 = 1_795_000_000_000_000

@@ -18,16 +18,16 @@ from flask import Flask
 from werkzeug.routing import Rule
 
 from conftest import REPOSITORY, Command, wait_for
-from consumer.predictor import Predictor
-from consumer.upload_jobs import UploadLimits
-from consumer.web import auth
-from consumer.web.app import create_app
-from consumer.web.headers import ALWAYS
-from consumer.web.rate import RateLimit
-from consumer.web.schemas import AboutOut
-from services.home import Endpoints
+from framewatch.embedded.home import Endpoints
+from framewatch.uploads.jobs import UploadLimits
+from framewatch.vision.detectors.faces import HaarFaces
+from framewatch.web.app import create_app
+from framewatch.web.predictor import Predictor
+from framewatch.web.schemas import AboutOut
+from framewatch.web.security import auth
+from framewatch.web.security.headers import ALWAYS
+from framewatch.web.security.rate import RateLimit
 from test_web import STATIC, Clock, Site, authorization, below, measured, serve
-from vision.faces import HaarFaces
 
 PASSWORD = "pässword"
 KNOWN = authorization("framewatch", PASSWORD)

@@ -22,7 +22,7 @@ from typing import Any, NamedTuple
 import pytest
 
 from conftest import SAMPLE, Services, wait_for
-from ports import accepts, choose_port
+from framewatch.ports import accepts, choose_port
 from test_web import measured
 
 PASSWORD = "a long password"
@@ -92,7 +92,7 @@ def worker(services: Services, tmp_path_factory: pytest.TempPathFactory) -> Iter
     limits = ("--max-upload-mb", str(MAX_UPLOAD / 1e6), "--max-predictions", "60000")
     with log.open("w") as out:
         process = subprocess.Popen(
-            [sys.executable, "-c", "from cli import main; main()", "consume", *options, *limits],
+            [sys.executable, "-c", "from framewatch.cli import main; main()", "consume", *options, *limits],
             env={**services.environment(), "FRAMEWATCH_PASSWORD": PASSWORD},
             stdout=out,
             stderr=out,

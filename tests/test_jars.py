@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 from jgo.maven import MavenContext
 
-from errors import ServiceError
-from services.jars import Jar, jar_paths, locked_jars
-from settings import load_settings
+from framewatch.embedded.jars import Jar, jar_paths, locked_jars
+from framewatch.errors import ServiceError
+from framewatch.settings import load_settings
 from test_sources import Web, file_of, serving
 
 

@@ -10,10 +10,11 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from errors import BadPicture
-from vision.annotate import annotated, colour_of
-from vision.jpeg import MAX_PIXELS, decode_img, encode_jpeg, read_size, scaled_down
-from vision.types import Box, Detection, Image
+from framewatch.errors import BadPicture
+from framewatch.model.detection import Box, Detection
+from framewatch.vision.annotate import annotated, colour_of
+from framewatch.vision.classifier import Image
+from framewatch.vision.jpeg import MAX_PIXELS, decode_img, encode_jpeg, read_size, scaled_down
 
 HEIGHT, WIDTH = 120, 161
 REASONS = {"not-a-jpeg", "truncated", "too-many-pixels", "undecodable"}

@@ -13,12 +13,12 @@ import pytest
 from confluent_kafka import Consumer
 
 from conftest import REPOSITORY, SAMPLE, Command, Services
-from services.home import Endpoints
-from services.jars import jar_paths, locked_jars
-from services.kafka import tool_argv, tool_names
-from settings import load_settings
-from stream.kafka import ensure_topic
-from vision.jpeg import decode_img
+from framewatch.embedded.home import Endpoints
+from framewatch.embedded.jars import jar_paths, locked_jars
+from framewatch.embedded.kafka import tool_argv, tool_names
+from framewatch.kafka.topics import ensure_topic
+from framewatch.settings import load_settings
+from framewatch.vision.jpeg import decode_img
 
 
 def run(command: Command, *arguments: object) -> str:
@@ -34,7 +34,8 @@ def clip(services: Services) -> str:
     topic = f"clip-{secrets.token_hex(4)}"
     ensure_topic(services.endpoints.kafka, topic, 2, 1, {})
     done = subprocess.run(
-        [sys.executable, "-m", "producer", SAMPLE, "--fps", "max", "--topic", topic, "--run", "r", "--json"],
+        [sys.executable, "-m", "framewatch.producer", SAMPLE, "--fps", "max", "--topic", topic, "--run", "r",
+         "--json"],
         env=services.environment(), cwd=REPOSITORY, capture_output=True, text=True, timeout=240, check=False,
     )  # fmt: skip
     assert json.loads(done.stdout)["delivered"] == 420, done.stderr

@@ -14,10 +14,11 @@ from functools import partial
 import pytest
 
 from conftest import wait_for
-from consumer.live import LiveHub
-from consumer.live_frame import LiveFrame
-from errors import NoPlace
-from storage.filters import EventFilter
+from framewatch.errors import CapacityExceeded
+from framewatch.live.frame import LiveFrame
+from framewatch.live.hub import LiveHub
+from framewatch.model.filters import EventFilter
+from framewatch.model.frame import TopicPartition
 
 JPEG = b"\xff\xd8 a picture \xff\xd9"
 
@@ -334,13 +335,13 @@ def test_who_waits_for_a_stream_that_is_forgotten_gets_its_next_picture_at_once(
 def test_streams_of_partitions_that_another_worker_has_are_not_shown() -> None:
     hub = LiveHub(1)
     for stream, partition in (("a", 0), ("b", 1), ("c", 2)):
-        hub.publish(stream, 1, 1, (), lambda: JPEG, ("t", partition))
+        hub.publish(stream, 1, 1, (), lambda: JPEG, TopicPartition("t", partition))
     hub.publish("of none", 1, 1, (), lambda: JPEG)
-    hub.show_only([("t", 0), ("t", 2)])
-    hub.publish("b", 2, 1, (), lambda: JPEG, ("t", 1))  # was in hand when its partition went
+    hub.show_only([TopicPartition("t", 0), TopicPartition("t", 2)])
+    hub.publish("b", 2, 1, (), lambda: JPEG, TopicPartition("t", 1))  # was in hand when its partition went
     assert [status.stream for status in hub.streams()] == ["a", "c", "of none"]
-    hub.show_only([("t", 1)])
-    hub.publish("b", 3, 1, (), lambda: JPEG, ("t", 1))
+    hub.show_only([TopicPartition("t", 1)])
+    hub.publish("b", 3, 1, (), lambda: JPEG, TopicPartition("t", 1))
     assert [status.stream for status in hub.streams()] == ["b", "of none"]
 
 
@@ -365,7 +366,7 @@ def test_places_are_limited_and_given_back_on_every_way_out() -> None:
     hub = LiveHub(2)
     with hub.viewer(), hub.viewer():
         assert hub.viewers == 2
-        with pytest.raises(NoPlace, match="2 viewers are watching already"), hub.viewer():
+        with pytest.raises(CapacityExceeded, match="2 viewers are watching already"), hub.viewer():
             pass
         assert hub.viewers == 2
     assert hub.viewers == 0

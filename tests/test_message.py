@@ -8,15 +8,17 @@ from dataclasses import replace
 
 import pytest
 
-from errors import BadRecord
-from stream import message, names
-from stream.message import MAX_FRAME_BYTES, MAX_RECORD_BYTES, Frame, Headers, Record, from_record, to_record
-from stream.names import (
+from framewatch.errors import BadRecord
+from framewatch.kafka import record as message
+from framewatch.kafka.record import MAX_FRAME_BYTES, MAX_RECORD_BYTES, Headers, Record, from_record, to_record
+from framewatch.model import names
+from framewatch.model.frame import Frame
+from framewatch.model.names import (
     checked_stream_name,
     checked_topic_name,
+    dead_letter_topic,
     is_name,
     new_run_id,
-    rejected_topic,
     stream_name_of,
 )
 
@@ -201,7 +203,7 @@ def test_a_topic_name_is_what_kafka_takes() -> None:
     for name in ("", ".", "..", "a/b", "a b", "ä", "a" * 201):
         with pytest.raises(ValueError, match="1 to 200 letters"):
             checked_topic_name(name)
-    assert checked_topic_name(rejected_topic("distributed-video1")) == "distributed-video1-rejected"
+    assert checked_topic_name(dead_letter_topic("distributed-video1")) == "distributed-video1-rejected"
 
 
 def test_run_ids_are_names_and_differ() -> None:

@@ -8,11 +8,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from errors import DataError
+from framewatch.errors import DataError
+from framewatch.training.report import plots
+from framewatch.training.report.figures import Predictions
+from framewatch.training.report.metrics import classification_report, confidence_bins, measure, positive_label, wilson
 from known_model import LABELS, SMOKING, predictions, softmax
-from training import plots
-from training.figures import Predictions
-from training.metrics import classification_report, confidence_bins, measure, positive_label, wilson
 
 
 def test_every_figure_of_a_small_case_is_the_one_worked_out_by_hand() -> None:

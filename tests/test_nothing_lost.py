@@ -23,11 +23,11 @@ import pytest
 from confluent_kafka import Consumer, KafkaException, TopicPartition
 
 from conftest import REPOSITORY, SAMPLE, Services, wait_for
-from ports import choose_port
-from services.home import Endpoints
-from services.process import Child
-from storage.mongo import connect
-from stream.kafka import ensure_topic
+from framewatch.embedded.home import Endpoints
+from framewatch.embedded.process import Child
+from framewatch.kafka.topics import ensure_topic
+from framewatch.ports import choose_port
+from framewatch.storage.mongo.client import connect
 
 FRAMES = 420
 FPS = 80  # 5 seconds: long enough to be killed in the middle, short enough to wait for
@@ -36,10 +36,10 @@ RUN = "run-1"
 # A worker whose store kills the process after the store's answer and before anything is committed.
 DIES_BEFORE_COMMIT = """
 import os, signal, sys
-from cli.consume import run_worker
-from settings import load_settings
-from services.home import endpoints
-from storage.mongo import EventStore, connect
+from framewatch.cli.consume import run_worker
+from framewatch.settings import load_settings
+from framewatch.embedded.home import endpoints
+from framewatch.storage.mongo.events import EventStore, connect
 import threading
 
 class DyingStore(EventStore):
@@ -103,8 +103,8 @@ class Bench:
 
     def worker(self) -> Process:
         return self._start(
-            "-m", "consumer", "--quiet", "--topic", self.topic, "--group", self.name, "--database", self.name,
-            "--port", self.port, "--instance", "w",
+            "-m", "framewatch.consumer", "--quiet", "--topic", self.topic, "--group", self.name,
+            "--database", self.name, "--port", self.port, "--instance", "w",
         )  # fmt: skip
 
     def dying_worker(self, after: str) -> Process:
@@ -112,7 +112,7 @@ class Bench:
 
     def video(self, fps: float | str = FPS) -> Process:
         options = ("--fps", fps, "--topic", self.topic, "--stream", "s", "--run", RUN, "--json")
-        return self._start("-m", "producer", SAMPLE, *options)
+        return self._start("-m", "framewatch.producer", SAMPLE, *options)
 
     def ids(self) -> set[str]:
         return {str(document["_id"]) for document in self.database.events.find({}, {"_id": 1})}
@@ -160,7 +160,7 @@ class Bench:
 
     def _not_committed(self) -> int | None:
         """Frames on the topic whose offsets the group has not committed, or None while the broker cannot say."""
-        # A new client each time: one that sees a broker go may never find it again, see stream.contact.
+        # A new client each time: one that sees a broker go may never find it again, see kafka.broker_health.
         config = {"bootstrap.servers": self.endpoints.kafka, "group.id": self.name, "log_level": 2}
         with closing(Consumer(config)) as consumer:
             try:

@@ -20,17 +20,20 @@ import cv2
 import numpy as np
 import pytest
 
-from consumer.examine import Received, examine
-from errors import BadRecord, ObjectsUnavailable, SettingError, SourceError
-from objects import Access, Objects, natural_key, open_objects, patiently
-from producer.source import Picture, Source
-from producer.sources import open_source
+from framewatch.consumer.processing import ConsumedRecord, process
+from framewatch.errors import BadRecord, ObjectsUnavailable, SettingError, SourceError
+from framewatch.kafka.record import from_record, to_record
+from framewatch.model.detection import Detection
+from framewatch.model.frame import Frame
+from framewatch.model.names import is_file_name, stream_name_of
+from framewatch.objects.base import Access, Objects, natural_key, patiently
+from framewatch.objects.open import open_objects
+from framewatch.producer.sources.base import Picture, Source
+from framewatch.producer.sources.open import open_source
+from framewatch.vision.classifier import Image
+from framewatch.vision.jpeg import encode_jpeg
 from s3 import SECRET, Gate, ObjectStore
-from stream.message import Frame, from_record, to_record
-from stream.names import is_file_name, stream_name_of
 from test_sources import Waits, plain
-from vision.jpeg import encode_jpeg
-from vision.types import Detection, Image
 
 NOWHERE = Access("http://127.0.0.1:1", "key", SECRET)
 
@@ -429,7 +432,7 @@ def test_a_picture_whose_name_cannot_go_with_it_goes_under_another_that_is_said(
 
 def test_a_picture_is_a_part_of_no_video_whatever_its_name(tmp_path: Path) -> None:
     class Alone:
-        model, labels, batch_size, remembers = "alone@1", ("x",), 8, True
+        model, labels, batch_size, stateful = "alone@1", ("x",), 8, True
 
         def classify(self, images: Sequence[Image], streams: Sequence[str | None] = ()) -> list[list[Detection]]:
             seen.extend(streams)
@@ -440,7 +443,7 @@ def test_a_picture_is_a_part_of_no_video_whatever_its_name(tmp_path: Path) -> No
         (tmp_path / name).write_bytes(encoded(50))
     pictures = [*open_source(str(tmp_path), Waits()).read(), Picture(plain(50))]
     frames = [Frame("s", "r", i, 1, 60, 40, encode_jpeg(each.image), each.name) for i, each in enumerate(pictures)]
-    examine([Received("t", 0, frame.number, to_record(frame)) for frame in frames], Alone())
+    process([ConsumedRecord("t", 0, frame.number, to_record(frame)) for frame in frames], Alone())
     assert seen == [None, None, "s/r"]
 
 

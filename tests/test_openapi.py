@@ -31,23 +31,23 @@ from selenium.common.exceptions import (
 )
 from selenium.webdriver.common.by import By
 
-import consumer.web
+import framewatch.web
 from conftest import wait_for
-from consumer.feed import Feed
-from consumer.health import Health
-from consumer.live import LiveHub
-from consumer.predictor import Predictor
-from consumer.stats import Stats
-from consumer.web.app import create_app
-from consumer.web.docs import described
-from consumer.web.problems import ANY_PARAMETERS
-from consumer.web.server import WebServer
-from errors import BrokerUnavailable, StoreUnavailable
-from ports import choose_port
+from framewatch.consumer.health import Health
+from framewatch.consumer.stats import Stats
+from framewatch.errors import BrokerUnavailable, StoreUnavailable
+from framewatch.live.feed import Feed
+from framewatch.live.hub import LiveHub
+from framewatch.ports import choose_port
+from framewatch.vision.detectors.faces import HaarFaces
+from framewatch.web.api.docs import described
+from framewatch.web.api.problems import ANY_PARAMETERS
+from framewatch.web.app import create_app
+from framewatch.web.predictor import Predictor
+from framewatch.web.server import WebServer
 from test_browser import Browser, browser, chrome  # noqa: F401  # fixtures
 from test_guards import ABOUT, addresses, every_part
 from test_web import HEALTHY, authorization, serve
-from vision.faces import HaarFaces
 
 FOREIGN = re.compile(r"""(?:src|href|action|url\()\s*=?\s*["']?(?:https?:)?//""", re.IGNORECASE)
 SITE = "https://dashboards.example.org:8443"
@@ -185,7 +185,7 @@ def test_no_other_page_of_the_library_is_there(client: FlaskClient) -> None:
 def test_no_two_models_have_the_same_name() -> None:
     """In the description they have one place by name, so one would silently stand for the other."""
     places: dict[str, set[str]] = {}
-    for module in pkgutil.iter_modules(consumer.web.__path__, "consumer.web."):
+    for module in pkgutil.walk_packages(framewatch.web.__path__, "framewatch.web."):
         for name, thing in vars(importlib.import_module(module.name)).items():
             if isinstance(thing, type) and issubclass(thing, BaseModel):
                 places.setdefault(name, set()).add(thing.__module__)

@@ -10,14 +10,14 @@ import numpy as np
 import pytest
 from PIL import Image, ImageColor
 
-from errors import DataError
+from framewatch.errors import DataError
+from framewatch.training.data.labelled import Part
+from framewatch.training.report import plots
+from framewatch.training.report.figures import Figures, Predictions
+from framewatch.training.report.history import best_epoch, read_history, training_history
+from framewatch.training.report.metrics import classification_report, measure
+from framewatch.training.report.sheet import predictions_sheet
 from known_model import CONFUSION, LABELS, SMOKING, known_part, predictions, predictions_of
-from training import plots
-from training.data import Part
-from training.figures import Figures, Predictions
-from training.history import best_epoch, read_history, training_history
-from training.metrics import classification_report, measure
-from training.sheet import predictions_sheet
 
 
 def png(path: Path) -> Image.Image:

@@ -27,27 +27,30 @@ from selenium.webdriver.common.by import By
 
 from bundles import Made
 from conftest import Command, wait_for
-from consumer.examine import Received, Seen, examine
-from consumer.live import LiveHub
-from consumer.predictor import NoAnswer, PredictionFailed, Predictor
-from consumer.web.app import create_app
-from consumer.web.predict import Limits
-from consumer.web.rate import RateLimit
-from consumer.web.server import WebServer
-from errors import BadPicture, SourceError
-from objects import Access, open_objects
-from ports import accepts, choose_port
-from producer.sources import open_source
-from stream.message import Frame, to_record
+from framewatch.consumer.processing import ClassifiedFrame, ConsumedRecord, process
+from framewatch.errors import BadPicture, SourceError
+from framewatch.kafka.record import to_record
+from framewatch.live.hub import LiveHub
+from framewatch.model.detection import Box, Detection
+from framewatch.model.frame import Frame
+from framewatch.objects.base import Access
+from framewatch.objects.open import open_objects
+from framewatch.ports import accepts, choose_port
+from framewatch.producer.sources.open import open_source
+from framewatch.training.data.reading import read_sample
+from framewatch.training.data.samples import Sample
+from framewatch.vision.classifier import Classifier, Image
+from framewatch.vision.detectors.faces import HaarFaces
+from framewatch.vision.images import read_picture
+from framewatch.vision.jpeg import decode_img, encode_jpeg
+from framewatch.vision.presets import bundle_factory
+from framewatch.web.api.predict import Limits
+from framewatch.web.app import create_app
+from framewatch.web.predictor import NoAnswer, PredictionFailed, Predictor
+from framewatch.web.security.rate import RateLimit
+from framewatch.web.server import WebServer
 from test_browser import Browser, browser, chrome, sample_frames  # noqa: F401  # fixtures
 from test_web import HEALTHY, Clock, Site, authorization
-from training.reading import read_sample
-from training.samples import Sample
-from vision.faces import HaarFaces
-from vision.jpeg import decode_img, encode_jpeg
-from vision.pictures import read_picture
-from vision.presets import bundle_factory
-from vision.types import Box, Classifier, Detection, Image
 
 Reply = tuple[int, dict[str, str], Any]
 EMPTY_ROOM = encode_jpeg(np.full((90, 160, 3), 128, np.uint8))
@@ -159,8 +162,8 @@ def test_the_answer_is_what_the_stream_says_of_the_same_jpeg(site: Asking, faces
     for number, jpeg in enumerate(faces):
         image = decode_img(jpeg)
         frame = Frame("cam", "run", number, 1_000_000, image.shape[1], image.shape[0], jpeg)
-        [outcome] = examine([Received("frames", 0, number, to_record(frame))], HaarFaces())
-        assert isinstance(outcome, Seen)
+        [outcome] = process([ConsumedRecord("frames", 0, number, to_record(frame))], HaarFaces())
+        assert isinstance(outcome, ClassifiedFrame)
         status, headers, said = site.post(jpeg)
         assert (status, headers["Content-Type"], headers["Cache-Control"]) == (200, "application/json", "no-store")
         keys = ("x", "y", "width", "height")
@@ -200,8 +203,8 @@ def test_a_trained_model_says_the_same_of_an_upload_as_of_a_frame(
 
 def test_events_keep_the_five_best_of_all_scores(faces: list[bytes]) -> None:
     frame = Frame("cam", "run", 0, 1_000_000, 640, 360, faces[0])
-    [outcome] = examine([Received("frames", 0, 0, to_record(frame))], Activities())
-    assert isinstance(outcome, Seen)
+    [outcome] = process([ConsumedRecord("frames", 0, 0, to_record(frame))], Activities())
+    assert isinstance(outcome, ClassifiedFrame)
     assert len(outcome.detections[0].scores) == 15
     assert [event.scores for event in outcome.events] == [outcome.detections[0].scores[:5]]
 
@@ -242,7 +245,7 @@ class Activities:
 
     labels = tuple(f"activity {k}" for k in range(15))
     batch_size = 4
-    remembers = False
+    stateful = False
     model = "activities@1"
 
     def __init__(self, boxes: Sequence[Box] = ()) -> None:

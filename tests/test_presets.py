@@ -15,14 +15,15 @@ import pytest
 
 from bundles import COLOURS, MOODS, Made, person
 from conftest import REPOSITORY
-from errors import BadBundle, SettingError
-from settings import load_settings
-from vision.bundle import Bundle, seal_bundle
-from vision.faces import HaarFaces
-from vision.presets import PRESETS, Trained, Written, bundle_factory, once, preset_factory
-from vision.runtime import Runtime, RuntimeName, load_runtime
-from vision.types import Classifier, Detection, Image
-from vision.wholeframe import top_detection
+from framewatch.errors import BadBundle, SettingError
+from framewatch.model.detection import Detection
+from framewatch.settings import load_settings
+from framewatch.vision.classifier import Classifier, Image
+from framewatch.vision.detectors.faces import HaarFaces
+from framewatch.vision.models.bundle import Bundle, seal_bundle
+from framewatch.vision.models.runtime import Runtime, RuntimeName, load_runtime
+from framewatch.vision.models.wholeframe import top_detection
+from framewatch.vision.presets import PRESETS, Trained, Written, bundle_factory, once, preset_factory
 
 NOWHERE = Path("/nowhere")
 
@@ -49,7 +50,7 @@ def test_a_whole_frame_gets_one_label_with_its_scores(bundles: Made) -> None:
     assert factory.labels == classifier.labels == COLOURS
     assert classifier.model == bundles.load("colours").model
     assert classifier.batch_size > 1
-    assert not classifier.remembers
+    assert not classifier.stateful
     found = classifier.classify([plain("red"), plain("blue", 7, 300), plain("green", 1920, 1080)])
     assert labels_of(found) == ["red", "blue", "green"]
     (detection,) = found[0]
@@ -101,7 +102,7 @@ def noise() -> list[Image]:
 
 def test_a_model_of_sequences_sees_the_last_frames_of_each_stream(bundles: Made, noise: list[Image]) -> None:
     sequences = Sequences(bundles)
-    assert sequences.classifier.remembers
+    assert sequences.classifier.stateful
     after = sequences.whole(noise[4:])
     # One by one, in batches, and with another stream's frames in between: the same four frames, the same answer.
     for sizes in ([1] * 8, [3, 5], [8]):
@@ -259,7 +260,7 @@ def test_a_preset_whose_packages_are_missing_says_how_to_get_them(
 
 def test_to_choose_a_preset_imports_no_tensorflow() -> None:
     check = (
-        "import sys; from pathlib import Path; from vision.presets import preset_factory;"
+        "import sys; from pathlib import Path; from framewatch.vision.presets import preset_factory;"
         "assert preset_factory('faces-mtcnn', Path()).labels == ('face',);"
         "assert not {'tensorflow', 'mtcnn', 'openvino'} & set(sys.modules)"
     )

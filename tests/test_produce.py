@@ -26,9 +26,12 @@ from confluent_kafka import Consumer, KafkaException, TopicPartition
 from confluent_kafka.admin import AdminClient
 
 from conftest import REPOSITORY, SAMPLE, Command, Services, wait_for
-from services.home import Endpoints
-from stream.kafka import ensure_topic
-from stream.message import MAX_RECORD_BYTES, Frame, Record, from_record
+from framewatch.embedded.home import Endpoints
+from framewatch.kafka.record import MAX_RECORD_BYTES, Record, from_record
+from framewatch.kafka.topics import ensure_topic
+from framewatch.model.frame import Frame
+from framewatch.vision.images import OF_ONES_OWN, read_picture
+from framewatch.vision.jpeg import decode_img, encode_jpeg, scaled_down
 from test_sources import (
     Handler,
     Web,
@@ -43,8 +46,6 @@ from test_sources import (
     write_video,
 )
 from test_web import measured
-from vision.jpeg import decode_img, encode_jpeg, scaled_down
-from vision.pictures import OF_ONES_OWN, read_picture
 
 NOBODY = "127.0.0.1:1"  # a port that no program is ever given
 
@@ -475,7 +476,7 @@ def test_wrong_values_are_one_line_that_says_what_was_got_and_what_is_allowed(be
 def test_a_terminal_shows_how_far_it_is(bench: Bench, services: Services, clip: Path) -> None:
     ours, theirs = pty.openpty()
     process = subprocess.Popen(
-        [sys.executable, "-m", "producer", str(clip), "--topic", bench.topic, "--fps", "30"],
+        [sys.executable, "-m", "framewatch.producer", str(clip), "--topic", bench.topic, "--fps", "30"],
         env={**services.environment(), "TERM": "xterm", "COLUMNS": "100"},
         cwd=REPOSITORY, stdout=subprocess.PIPE, stderr=theirs, text=True,
     )  # fmt: skip

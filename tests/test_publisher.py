@@ -12,14 +12,15 @@ import numpy as np
 import pytest
 from confluent_kafka import KafkaError, KafkaException, Producer
 
-from errors import BrokerUnavailable, SourceError
-from producer.ahead import Ahead
-from producer.produce import Plan, produce
-from producer.publisher import Publisher, Summary
-from producer.source import Source, unnamed
-from stream.message import MAX_FRAME_BYTES, Frame, Record, from_record, to_record
-from stream.producer import LastingProducer
-from vision.types import Image
+from framewatch.errors import BrokerUnavailable, SourceError
+from framewatch.kafka.record import MAX_FRAME_BYTES, Record, from_record, to_record
+from framewatch.kafka.resilient_producer import ResilientProducer
+from framewatch.model.frame import Frame
+from framewatch.producer.backpressure import Backpressure
+from framewatch.producer.produce import Plan, produce
+from framewatch.producer.publisher import Publisher, Summary
+from framewatch.producer.sources.base import Source, unnamed
+from framewatch.vision.classifier import Image
 
 Delivered = Callable[[KafkaError | None, Any], None]
 PLAN = Plan(topic="t", stream="s", run="r", fps="max")
@@ -92,8 +93,8 @@ class Client:
         return [from_record(sent.record) for sent in self.accepted]
 
     @property
-    def producer(self) -> LastingProducer:
-        return LastingProducer(lambda contact: cast(Producer, self))
+    def producer(self) -> ResilientProducer:
+        return ResilientProducer(lambda contact: cast(Producer, self))
 
     def _answer(self, error: KafkaError | None) -> None:
         sent = self.queue.popleft()
@@ -271,7 +272,7 @@ def test_the_summary_knows_where_the_frames_are_also_on_a_topic_made_anew() -> N
 def test_how_far_ahead_a_source_is_counts_what_is_on_its_way_and_what_waits() -> None:
     committed: list[int | None] = [None]
     now_s = [0.0]
-    ahead = Ahead(10, lambda partition: committed[0], lambda: now_s[0])
+    ahead = Backpressure(10, lambda partition: committed[0], lambda: now_s[0])
     assert not ahead.is_too_far(Summary("s", "r", frames_read=9))
     assert ahead.is_too_far(Summary("s", "r", frames_read=10))
     there = Summary("s", "r", frames_read=12, delivered=12, partition=1, first_offset=100, last_offset=111)

@@ -17,16 +17,19 @@ import requests
 from pymongo.database import Database
 
 from conftest import Command, wait_for
-from consumer.examine import Received, Seen
-from consumer.results import Results, is_as_new, result_of
-from errors import ObjectsUnavailable
-from objects import Access, open_objects
-from ports import accepts, choose_port
+from framewatch.consumer.processing import ClassifiedFrame, ConsumedRecord
+from framewatch.consumer.sinks.results import Results, is_as_new, result_of
+from framewatch.errors import ObjectsUnavailable
+from framewatch.kafka.record import Record
+from framewatch.model.event import Event
+from framewatch.model.frame import Frame
+from framewatch.objects.base import Access
+from framewatch.objects.open import open_objects
+from framewatch.ports import accepts, choose_port
+from framewatch.storage.mongo.documents import Document
+from framewatch.vision.jpeg import encode_jpeg
 from s3 import SECRET, Gate, ObjectStore
-from storage.events import Document, Event
-from stream.message import Frame, Record
 from test_consume import picture, sample_frames
-from vision.jpeg import encode_jpeg
 
 US = 1_770_000_000_123_456
 MODEL = "faces-1"
@@ -43,9 +46,9 @@ def event(of: Frame, label: str, confidence: float, index: int, model: str = MOD
     )  # fmt: skip
 
 
-def seen(of: Frame, *labels: tuple[str, float], model: str = MODEL) -> Seen:
+def seen(of: Frame, *labels: tuple[str, float], model: str = MODEL) -> ClassifiedFrame:
     events = [event(of, label, confidence, k, model) for k, (label, confidence) in enumerate(labels)]
-    return Seen(Received("t", 0, of.number, Record(None, None, [], 0)), of, (), events, model, 0.0)
+    return ClassifiedFrame(ConsumedRecord("t", 0, of.number, Record(None, None, [], 0)), of, (), events, model, 0.0)
 
 
 # --- what a result is

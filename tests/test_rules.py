@@ -11,11 +11,11 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from activity.durations import parse_duration, spoken
-from activity.hours import Hours, parse_hours
-from activity.rules import Rule, load_rules, unknown_labels
 from conftest import REPOSITORY
-from errors import SettingError
+from framewatch.activity.durations import parse_duration, spoken
+from framewatch.activity.hours import Hours, parse_hours
+from framewatch.activity.rules import Rule, load_rules, unknown_labels
+from framewatch.errors import SettingError
 
 S = 1_000_000
 Load = Callable[[str], tuple[Rule, ...]]

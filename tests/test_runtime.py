@@ -16,9 +16,9 @@ import numpy as np
 import pytest
 
 from bundles import COLOURS, Made
-from errors import BadBundle
-from vision.bundle import Bundle, Manifest, seal_bundle, write_labels
-from vision.runtime import Runtime, RuntimeName, choose_runtime, load_runtime
+from framewatch.errors import BadBundle
+from framewatch.vision.models.bundle import Bundle, Manifest, seal_bundle, write_labels
+from framewatch.vision.models.runtime import Runtime, RuntimeName, choose_runtime, load_runtime
 
 RUNTIMES: tuple[RuntimeName, ...] = ("openvino", "litert")
 NAMES = ("colours", "sequence", "moods")
@@ -180,7 +180,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from threading import Barrier
 import numpy as np
-from vision.presets import bundle_factory
+from framewatch.vision.presets import bundle_factory
 
 together = Barrier(4)
 

@@ -18,11 +18,11 @@ from pymongo.database import Database
 
 from bundles import COLOURS, Made, person
 from conftest import REPOSITORY, Command, wait_for
-from ports import choose_port
-from storage.events import Document, from_document
-from vision.annotate import annotated, colour_of
-from vision.jpeg import decode_img
-from vision.types import Box, Detection
+from framewatch.model.detection import Box, Detection
+from framewatch.ports import choose_port
+from framewatch.storage.mongo.documents import Document, from_document
+from framewatch.vision.annotate import annotated, colour_of
+from framewatch.vision.jpeg import decode_img
 
 PAGE = REPOSITORY / "docs" / "models.md"
 
@@ -135,7 +135,7 @@ def test_a_bundle_is_checked_before_anything_is_started(framewatch: Command, bun
 MTCNN = """
 import json, sys
 import numpy as np
-from vision.presets import preset_factory
+from framewatch.vision.presets import preset_factory
 from pathlib import Path
 
 factory = preset_factory("faces-mtcnn", Path())

@@ -18,10 +18,10 @@ import pytest
 from annotated_types import Ge, Gt
 from pydantic import SecretStr
 
-from cli.consume import consume
 from conftest import SAMPLE
-from errors import SettingError
-from settings import Settings, environment_name, load_settings, misspelt
+from framewatch.cli.consume import consume
+from framewatch.errors import SettingError
+from framewatch.settings import Settings, environment_name, load_settings, misspelt
 
 SECRET_FIELDS = [name for name, field in Settings.model_fields.items() if "SecretStr" in str(field.annotation)]
 SECRET_FIELDS += ["kafka_options"]  # sasl.password stands in them
@@ -109,7 +109,7 @@ def test_an_option_wins_over_the_variable_and_one_not_given_does_not(monkeypatch
         ("max_side", "abc", "integer"),
         ("retention_days", "0", "greater than 0"),
         ("retention_days", "nan", "36500"),
-        ("lanes", "0", "greater than or equal to 1"),
+        ("classifier_threads", "0", "greater than or equal to 1"),
         ("topic", "a/b", "letters, digits"),
         ("topic", "", "letters, digits"),
         ("stream", "front/door", "letters, digits"),
@@ -264,7 +264,7 @@ WRONG = (
 # What every command line needs is loaded once, which takes longest; each then runs in a process of its own.
 ANSWER_EACH = """
 import gc, json, os, signal, sys
-from cli import main
+from framewatch.cli import main
 
 gc.freeze()  # else each goes through all that was loaded once more when it ends
 for number, (variables, arguments) in enumerate(json.load(sys.stdin)):
@@ -330,7 +330,7 @@ def test_the_help_says_which_paths_are_of_files_and_which_of_folders() -> None:
 
 def test_without_a_command_the_help_is_shown_in_its_own_lines(tmp_path: Path) -> None:
     answer = subprocess.run(
-        [sys.executable, "-c", "from cli import main; main()"],
+        [sys.executable, "-c", "from framewatch.cli import main; main()"],
         env={**os.environ, "FRAMEWATCH_HOME": str(tmp_path)},
         capture_output=True,
         text=True,

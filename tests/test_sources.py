@@ -21,12 +21,13 @@ import numpy as np
 import pytest
 
 from conftest import SAMPLE
-from errors import SourceError
-from producer import cameras, pace
-from producer.pace import Pacer, rate
-from producer.source import Source
-from producer.sources import open_source
-from vision.types import Image
+from framewatch.errors import SourceError
+from framewatch.producer import pace
+from framewatch.producer.pace import Pacer, rate
+from framewatch.producer.sources import camera as cameras
+from framewatch.producer.sources.base import Source
+from framewatch.producer.sources.open import open_source
+from framewatch.vision.classifier import Image
 
 FRAMES, FPS = 60, 25.0
 

@@ -22,20 +22,26 @@ import numpy as np
 import pytest
 from pymongo.database import Database
 
-from errors import SettingError, StoreUnavailable
+from framewatch.embedded.home import Endpoints, Home
+from framewatch.embedded.process import Child
+from framewatch.embedded.store import EmbeddedStore
+from framewatch.errors import SettingError, StoreUnavailable
+from framewatch.model.alert import Alert
+from framewatch.model.episode import Episode
+from framewatch.model.event import Event
+from framewatch.model.filters import EventFilter
+from framewatch.model.upload import Upload
+from framewatch.ports import choose_port
+from framewatch.storage.mongo.alerts import AlertStore
+from framewatch.storage.mongo.client import connect
+from framewatch.storage.mongo.documents import Document, from_document, to_document
+from framewatch.storage.mongo.episodes import EpisodeStore
+from framewatch.storage.mongo.erasure import erasable, erase
+from framewatch.storage.mongo.events import EventStore, Stored
+from framewatch.storage.mongo.queries import EventQueries
+from framewatch.storage.mongo.timeline import MAX_PAGE
+from framewatch.storage.mongo.uploads import UploadStore
 from many import MANY, MINUTE, T0, event
-from ports import choose_port
-from services.home import Endpoints, Home
-from services.mongo import EmbeddedStore
-from services.process import Child
-from storage.alerts import Alert, AlertStore
-from storage.episode import Episode
-from storage.episodes import EpisodeStore
-from storage.erase import erasable, erase
-from storage.events import Document, Event, from_document, to_document
-from storage.mongo import EventStore, Stored, connect
-from storage.queries import MAX_PAGE, EventFilter, EventQueries
-from storage.uploads import Upload, UploadStore
 
 HOUR = 60 * MINUTE
 STREAMS = ("door", "front door", "камера-2", "cam@3")

@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
 
-from storage.times import parse_moment, written
+from framewatch.model.times import parse_moment, written
 
 T0 = 1_795_000_000_000_000  # 2026-11-18T11:06:40Z
 

@@ -18,20 +18,20 @@ import pytest
 from pymongo.database import Database
 
 from conftest import Command, wait_for
-from errors import DataError, SettingError
-from objects import Access
-from ports import choose_port
+from framewatch.errors import DataError, SettingError
+from framewatch.objects.base import Access
+from framewatch.ports import choose_port
+from framewatch.storage.mongo.documents import Document, from_document
+from framewatch.training.architectures.mobilenet import BACKBONE
+from framewatch.training.architectures.recipes import RECIPES, phases_of
+from framewatch.training.architectures.weights import load_start
+from framewatch.training.data.labelled import load_data
+from framewatch.training.fit.fit import best_weights, fit
+from framewatch.training.fit.workspace import check_out, partial_folder
+from framewatch.training.train import train
+from framewatch.vision.models.bundle import Manifest, load_bundle, seal_bundle, write_labels
+from framewatch.vision.models.runtime import load_runtime
 from shapes import SHAPES, TINY, Heard, Trainer, draw, plan_of, run_main
-from storage.events import Document, from_document
-from training.data import load_data
-from training.fit import best_weights, fit
-from training.mobile import BACKBONE
-from training.recipes import RECIPES, phases_of
-from training.train import train
-from training.weights import load_start
-from training.work import check_out, partial_folder
-from vision.bundle import Manifest, load_bundle, seal_bundle, write_labels
-from vision.runtime import load_runtime
 
 ITS_TEST = "test_a_mobilenet_trained_on_a_folder_labels_frames_live"
 

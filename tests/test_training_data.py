@@ -18,14 +18,14 @@ import PIL.TiffImagePlugin
 import pytest
 
 from conftest import REPOSITORY
-from errors import BadPicture, DataError
+from framewatch.errors import BadPicture, DataError
+from framewatch.training.data.labelled import LabelledData, load_data
+from framewatch.training.data.samples import Sample
+from framewatch.training.data.split import split
+from framewatch.vision.images import OF_ONES_OWN, read_picture
+from framewatch.vision.models.inputs import InputSpec
 from labelled import SMALL, bgr, encoded, pattern, photo, put, put_class, smoking
 from s3 import ObjectStore
-from training.data import LabelledData, load_data
-from training.samples import Sample
-from training.split import split
-from vision.inputs import InputSpec
-from vision.pictures import OF_ONES_OWN, read_picture
 
 
 def load(source: Path | str, work: Path, seed: int = 1, spec: InputSpec = SMALL, **more: Any) -> LabelledData:
@@ -473,8 +473,8 @@ if child := os.fork():  # the peak of a started program is at first that of who 
     sys.exit(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
 sys.path.insert(0, {str(REPOSITORY / "src")!r})
 from pathlib import Path
-from training.data import load_data
-from vision.inputs import InputSpec
+from framewatch.training.data.labelled import load_data
+from framewatch.vision.models.inputs import InputSpec
 peak = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
 before = peak()
 data = load_data({str(tmp_path / "set")!r}, InputSpec(height=224, width=224), Path({str(tmp_path / "work")!r}))

@@ -10,11 +10,11 @@ import cv2
 import numpy as np
 import pytest
 
-from errors import DataError, SettingError
+from framewatch.errors import DataError, SettingError
+from framewatch.objects.base import Access
+from framewatch.training.data.samples import Found, part_name
+from framewatch.training.data.sources import open_source
 from labelled import encoded, pattern, photo, put, put_class, smoking
-from objects import Access
-from training.samples import Found, part_name
-from training.sources import open_source
 
 PNG = encoded(pattern(0))
 

@@ -19,11 +19,11 @@ import psutil
 import pytest
 
 from conftest import REPOSITORY, SAMPLE, wait_for
-from ports import choose_port, is_free
-from services.home import Home
-from storage.mongo import connect
+from framewatch.embedded.home import Home
+from framewatch.ports import choose_port, is_free
+from framewatch.storage.mongo.client import connect
+from framewatch.vision.jpeg import decode_img
 from test_sources import write_video
-from vision.jpeg import decode_img
 
 
 class Up:
@@ -39,7 +39,7 @@ class Up:
         options = ("up", *arguments, "--home", self.home, "--port", self.port)
         with self.log.open("w") as log:
             self.process = subprocess.Popen(
-                [sys.executable, "-c", "from cli import main; main()", *map(str, options)],
+                [sys.executable, "-c", "from framewatch.cli import main; main()", *map(str, options)],
                 cwd=REPOSITORY,
                 stdout=log,
                 stderr=subprocess.STDOUT,

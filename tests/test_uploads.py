@@ -30,27 +30,30 @@ from confluent_kafka import TopicPartition
 from flask_openapi3.openapi import OpenAPI
 from pymongo.database import Database
 
-from cli.offsets import committed_offsets
-from cli.sending import Bounds, producer_process
 from conftest import REPOSITORY, SAMPLE, Command, Services, wait_for
-from consumer.upload_folder import UploadFolder, form_of
-from consumer.upload_jobs import Send, Sent, UploadLimits, shown
-from consumer.uploads import Uploads
-from consumer.web import incoming, problems
-from consumer.web import uploads as room
-from consumer.web.server import WebServer
-from ports import choose_port
-from settings import load_settings
-from storage.erase import erase
-from storage.events import Document
-from storage.mongo import connect
-from storage.uploads import Upload, UploadStore
-from stream.admin import LastingAdmin
-from stream.kafka import ensure_topic, make_admin, make_frame_reader
+from framewatch.kafka.admin import ResilientAdmin
+from framewatch.kafka.clients import make_admin, make_frame_reader
+from framewatch.kafka.group_offsets import committed_offsets
+from framewatch.kafka.topics import ensure_topic
+from framewatch.model.upload import Upload
+from framewatch.ports import choose_port
+from framewatch.settings import load_settings
+from framewatch.storage.mongo.client import connect
+from framewatch.storage.mongo.documents import Document
+from framewatch.storage.mongo.erasure import erase
+from framewatch.storage.mongo.uploads import UploadStore
+from framewatch.uploads.folder import UploadFolder, form_of
+from framewatch.uploads.jobs import Send, Sent, UploadLimits, shown
+from framewatch.uploads.process import Bounds, producer_process
+from framewatch.uploads.service import Uploads
+from framewatch.vision.jpeg import encode_jpeg
+from framewatch.web.api import problems
+from framewatch.web.api import uploads as room
+from framewatch.web.http import body_reader as incoming
+from framewatch.web.server import WebServer
 from test_browser import sample_frames
 from test_predict import FILE, form, png
 from test_sources import write_picture, write_video
-from vision.jpeg import encode_jpeg
 
 Reply = tuple[int, dict[str, str], Any]
 MP4_HEAD = b"\x00\x00\x00\x18ftypmp42\x00\x00\x00\x00mp42isom"
@@ -387,7 +390,7 @@ class World(Desk):
         self.kafka, self.topic = services.endpoints.kafka, topic
         self.bounds = Bounds()
         self.offsets = committed_offsets(
-            LastingAdmin(partial(make_admin, services.endpoints.kafka, {})), topic, topic
+            ResilientAdmin(partial(make_admin, services.endpoints.kafka, {})), topic, topic
         )
 
         def send(*args: Any) -> Sent:
@@ -458,7 +461,7 @@ def shared(services: Services, tmp_path_factory: pytest.TempPathFactory) -> Iter
         database = client[name.replace("-", "_")]
         names = ("--topic", name, "--group", name, "--database", database.name, "--port", str(choose_port()))
         process = subprocess.Popen(
-            [sys.executable, "-c", "from cli import main; main()", "consume", "--quiet", *names,
+            [sys.executable, "-c", "from framewatch.cli import main; main()", "consume", "--quiet", *names,
              "--output", str(folder / "results")],
             env=services.environment(), cwd=REPOSITORY, stdout=log, stderr=log, start_new_session=True,
         )  # fmt: skip

@@ -28,25 +28,27 @@ from flask import Flask
 from pymongo.database import Database
 
 from conftest import wait_for
-from consumer.health import Health, HealthMonitor
-from consumer.live import LiveHub
-from consumer.records import Records
-from consumer.stats import Stats
-from consumer.web import app, live
-from consumer.web.app import create_app
-from consumer.web.server import WebServer
-from ports import choose_port
-from services.home import Endpoints
-from storage.alerts import AlertStore
-from storage.episodes import EpisodeStore
-from storage.erase import Erased
-from storage.events import Document, Event
-from storage.filters import EventFilter
-from storage.mongo import EventStore
-from storage.queries import EventQueries
-from stream.admin import LastingAdmin
-from stream.kafka import make_admin
-from vision.jpeg import decode_img
+from framewatch.consumer.health import Health, HealthMonitor
+from framewatch.consumer.stats import Stats
+from framewatch.embedded.home import Endpoints
+from framewatch.kafka.admin import ResilientAdmin
+from framewatch.kafka.clients import make_admin
+from framewatch.live.hub import LiveHub
+from framewatch.model.event import Event
+from framewatch.model.filters import EventFilter
+from framewatch.ports import choose_port
+from framewatch.storage.mongo.alerts import AlertStore
+from framewatch.storage.mongo.documents import Document
+from framewatch.storage.mongo.episodes import EpisodeStore
+from framewatch.storage.mongo.erasure import Erased
+from framewatch.storage.mongo.events import EventStore
+from framewatch.storage.mongo.queries import EventQueries
+from framewatch.vision.jpeg import decode_img
+from framewatch.web import app
+from framewatch.web.api import live
+from framewatch.web.app import create_app
+from framewatch.web.records import Records
+from framewatch.web.server import WebServer
 
 JPEG = b"\xff\xd8" + bytes(1000) + b"\xff\xd9"
 LARGE = b"\xff\xd8" + bytes(45_000) + b"\xff\xd9"
@@ -641,7 +643,7 @@ def test_health_is_503_exactly_when_a_part_is_down(endpoints: Endpoints) -> None
     with ExitStack() as stack:
         clients = []
         for broker, store in states:
-            admin = LastingAdmin(partial(make_admin, kafka[broker], {"log_level": "0"}))
+            admin = ResilientAdmin(partial(make_admin, kafka[broker], {"log_level": "0"}))
             monitor = HealthMonitor(admin, lambda store=store: store == "up", dict, Stats(), lambda: 0)  # type: ignore[misc]
             stack.callback(monitor.close)
             clients.append(create_app(LiveHub(1), monitor.health).test_client())

@@ -15,12 +15,12 @@ import pytest
 import requests
 
 from conftest import wait_for
-from consumer import webhook as module
-from consumer.webhook import MAX_TRIES, Webhook
-from errors import SettingError, StoreUnavailable
-from ports import choose_port
-from storage.alerts import Alert
-from storage.alerts import Webhook as State
+from framewatch.alerting import webhook as module
+from framewatch.alerting.webhook import MAX_TRIES, Webhook
+from framewatch.errors import SettingError, StoreUnavailable
+from framewatch.model.alert import Alert
+from framewatch.model.alert import Webhook as State
+from framewatch.ports import choose_port
 
 START_US = 1_795_256_100_400_000
 

@@ -17,34 +17,36 @@ from confluent_kafka import Consumer, KafkaError, Producer
 from confluent_kafka.admin import AlterConfigOpType, ConfigEntry, ConfigResource, ResourceType
 from pymongo.database import Database
 
-from cli.consume import run_worker
-from cli.kept import frames_days
 from conftest import wait_for
-from consumer.intake import Intake
-from consumer.lanes import Lanes
-from consumer.live import LiveHub
-from consumer.offsets import Place
-from consumer.rejects import RejectedTopic
-from consumer.report import line_for
-from consumer.stats import Stats
-from consumer.worker import Worker
-from consumer.writer import Writer
-from errors import BrokerUnavailable
-from ports import choose_port
-from services.home import Endpoints
-from settings import Settings, load_settings
-from storage.erase import erase
-from storage.events import Document, Event
-from storage.filters import EventFilter
-from storage.mongo import EventStore, Stored
-from stream.contact import Contact
-from stream.kafka import make_admin, make_consumer, make_producer, make_rare_producer
-from stream.message import Frame, to_record
-from stream.names import rejected_topic
+from framewatch.consumer.classifier_pool import ClassifierPool
+from framewatch.consumer.frame_consumer import FrameConsumer
+from framewatch.consumer.sinks.console import line_for
+from framewatch.consumer.sinks.dead_letters import DeadLetterTopic
+from framewatch.consumer.stats import Stats
+from framewatch.consumer.worker import Worker
+from framewatch.consumer.writer import Writer
+from framewatch.embedded.home import Endpoints
+from framewatch.errors import BrokerUnavailable
+from framewatch.kafka.broker_health import BrokerHealth
+from framewatch.kafka.clients import make_admin, make_consumer, make_producer, make_rare_producer
+from framewatch.kafka.record import to_record
+from framewatch.kafka.retention import frames_days
+from framewatch.live.hub import LiveHub
+from framewatch.model.detection import Detection
+from framewatch.model.event import Event
+from framewatch.model.filters import EventFilter
+from framewatch.model.frame import Frame, TopicPartition
+from framewatch.model.names import dead_letter_topic
+from framewatch.ports import choose_port
+from framewatch.settings import Settings, load_settings
+from framewatch.storage.mongo.documents import Document
+from framewatch.storage.mongo.erasure import erase
+from framewatch.storage.mongo.events import EventStore, Stored
+from framewatch.vision.annotate import annotated
+from framewatch.vision.classifier import Image
+from framewatch.vision.jpeg import decode_img, encode_jpeg
+from framewatch.wiring.worker import run_worker
 from test_consume import sample_frames
-from vision.annotate import annotated
-from vision.jpeg import decode_img, encode_jpeg
-from vision.types import Detection, Image
 
 
 class GatedStore(EventStore):
@@ -291,11 +293,11 @@ def test_a_client_that_fails_soon_again_ends_the_worker_with_the_likely_cause() 
     made: list[FailedClient] = []
     now_s = 0.0
 
-    def make(contact: Contact) -> Consumer:  # noqa: ARG001
+    def make(contact: BrokerHealth) -> Consumer:  # noqa: ARG001
         made.append(FailedClient())
         return made[-1]  # type: ignore[return-value]  # a stand-in
 
-    intake = Intake(make, "t", False, lambda: None, clock=lambda: now_s)
+    intake = FrameConsumer(make, "t", False, lambda: None, clock=lambda: now_s)
     for now_s in (0.0, 61.0, 122.0):  # noqa: B007
         assert intake.next(lambda timeout_s: True, lambda: False) is None
     now_s = 150.0
@@ -310,7 +312,7 @@ class Torn:
     model = "torn@1"
     labels = ("Happy", "Sad")
     batch_size = 8
-    remembers = False
+    stateful = False
 
     def classify(self, images: Sequence[Image], streams: Sequence[str | None] = ()) -> list[list[Detection]]:  # noqa: ARG002
         return [[self._of(float(image.mean()))] for image in images]
@@ -334,7 +336,7 @@ class Watched(LiveHub):
         time_us: int,
         labels: tuple[str, ...],
         render: Callable[[], bytes],
-        place: Place | None = None,
+        place: TopicPartition | None = None,
     ) -> None:
         self.labels.append(labels)
         super().publish(stream, number, time_us, labels, render, place)
@@ -352,11 +354,11 @@ def test_labels_shown_are_steadied_while_those_printed_and_stored_are_raw(
     assert producer.flush(20) == 0
     hub, stats, stop = Watched(), Stats(), threading.Event()
     lines: list[str] = []
-    rejects = RejectedTopic(partial(make_rare_producer, endpoints.kafka, {}), rejected_topic(topic))
+    rejects = DeadLetterTopic(partial(make_rare_producer, endpoints.kafka, {}), dead_letter_topic(topic))
     worker = Worker(
         partial(make_consumer, endpoints.kafka, topic, None, {}),
         topic,
-        Lanes(Torn, 2),
+        ClassifierPool(Torn, 2),
         lambda on_done, on_failure: Writer(
             store, rejects, stats, lambda seen: None, on_done, on_failure, retention_us=10**15
         ),

@@ -1,1 +1,4 @@
-"""What events add up to: episodes, shares of time, and rules that are held or broken. No store and no clock."""
+"""What events add up to: episodes, shares of time, rules and their breaches.
+
+Pure: no I/O, no store, no clock. Time is capture time.
+"""

@@ -11,19 +11,19 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Final
 
-from activity.durations import spoken
-from activity.episodes import MAX_STREAMS
-from activity.hours import Hours
-from activity.rules import Rule
-from activity.spans import joined
-from activity.watches import Watch, WindowWatch
-from storage.alerts import Alert
-from storage.episode import Episode
+from framewatch.activity.durations import spoken
+from framewatch.activity.episodes import MAX_STREAMS
+from framewatch.activity.hours import Hours
+from framewatch.activity.rules import Rule
+from framewatch.activity.spans import joined
+from framewatch.activity.timers import Watch, WindowWatch
+from framewatch.model.alert import Alert
+from framewatch.model.episode import Episode
 
 _US_PER_SECOND: Final = 1_000_000
 
 
-class _Held:
+class _RuleState:
     """One rule on one stream, and the alert of its breach."""
 
     __slots__ = ("_gap_us", "_hours", "alert", "rule", "stream", "told", "watch")
@@ -99,12 +99,12 @@ class _Held:
         return Alert(rule.name, self.stream, rule.label, start_us, self.watch.since_us, seconds, text)
 
 
-class _Look:
+class _LabelState:
     """One label on one stream, for the rules that ask for it with the same confidence."""
 
     __slots__ = ("confidence", "due_us", "gap_us", "held", "label", "last_us", "seen", "told_us")
 
-    def __init__(self, label: str, confidence: float, held: Sequence[_Held], gap_us: int) -> None:
+    def __init__(self, label: str, confidence: float, held: Sequence[_RuleState], gap_us: int) -> None:
         self.label = label
         self.confidence = confidence
         self.held = held
@@ -141,7 +141,7 @@ class _Look:
             for _ in (*self.sight(first_us, first_us), *self.sight(last_us, last_us, joins=True)):
                 pass
 
-    def adopt(self, alerts: Iterable[Alert]) -> list[_Held]:
+    def adopt(self, alerts: Iterable[Alert]) -> list[_RuleState]:
         """Go on with the alerts that last, in order of their start; what is in breach without one."""
         for held in self.held:
             held.told = held.alert is None
@@ -165,12 +165,12 @@ class _Stream:
 
     __slots__ = ("frame_us", "last_us", "left_over", "looks", "untold")
 
-    def __init__(self, looks: Sequence[_Look]) -> None:
+    def __init__(self, looks: Sequence[_LabelState]) -> None:
         self.looks = looks
         self.last_us = -1  # of its last frame here
         self.frame_us = -1  # the same, or of the last one known of from before
         self.left_over: list[Alert] = []  # ended, to be given with the next frame
-        self.untold: list[_Held] = []  # in breach since before the next frame
+        self.untold: list[_RuleState] = []  # in breach since before the next frame
 
 
 class Breaches:
@@ -267,13 +267,13 @@ class Breaches:
             known.untold = []
         return told
 
-    def _looks_of(self, stream: str) -> list[_Look]:
-        wanted: dict[tuple[str, float], list[_Held]] = {}
+    def _looks_of(self, stream: str) -> list[_LabelState]:
+        wanted: dict[tuple[str, float], list[_RuleState]] = {}
         for rule, hours in self._rules:
             if rule.is_for(stream):
-                held = _Held(rule, hours, stream, self._gap_us)
+                held = _RuleState(rule, hours, stream, self._gap_us)
                 wanted.setdefault((rule.label, rule.confidence), []).append(held)
-        return [_Look(label, confidence, held, self._gap_us) for (label, confidence), held in wanted.items()]
+        return [_LabelState(label, confidence, held, self._gap_us) for (label, confidence), held in wanted.items()]
 
     def _keep(self, stream: str, known: _Stream) -> None:
         self._streams[stream] = known
@@ -282,7 +282,7 @@ class Breaches:
             self._streams.popitem(last=False)
 
 
-def _first_told(untold: Iterable[_Held]) -> Iterator[Alert]:
+def _first_told(untold: Iterable[_RuleState]) -> Iterator[Alert]:
     """The alerts of breaches that were found in the past and still last."""
     for held in untold:
         if held.alert is not None and not held.told:

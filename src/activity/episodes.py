@@ -6,7 +6,7 @@ from collections import OrderedDict
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Final
 
-from storage.episode import Episode
+from framewatch.model.episode import Episode
 
 MAX_STREAMS: Final = 4096
 _MAX_LABELS: Final = 4096  # of one stream

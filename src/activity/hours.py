@@ -11,7 +11,7 @@ from functools import lru_cache
 from typing import Final
 from zoneinfo import ZoneInfo
 
-from activity.spans import Span, joined
+from framewatch.activity.spans import Span, joined
 
 US_PER_SECOND: Final = 1_000_000
 _DAY_S: Final = 86_400

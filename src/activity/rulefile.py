@@ -10,7 +10,7 @@ from typing import Final
 
 import yaml
 
-from errors import SettingError
+from framewatch.errors import SettingError
 
 MAX_BYTES: Final = 1_000_000
 MAX_RULES: Final = 1000

@@ -19,11 +19,11 @@ from pydantic import (
     field_validator,
 )
 
-from activity.durations import parse_duration, spoken
-from activity.hours import Hours, parse_hours
-from activity.rulefile import Written, read_rule_file
-from errors import SettingError
-from stream.names import checked_stream_name
+from framewatch.activity.durations import parse_duration, spoken
+from framewatch.activity.hours import Hours, parse_hours
+from framewatch.activity.rulefile import Written, read_rule_file
+from framewatch.errors import SettingError
+from framewatch.model.names import checked_stream_name
 
 _MAX_LABEL: Final = 200
 _MAX_COMPLAINTS: Final = 5

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from activity.spans import Span, joined
-from storage.episode import Episode
+from framewatch.activity.spans import Span, joined
+from framewatch.model.episode import Episode
 
 
 @dataclass(frozen=True, slots=True)

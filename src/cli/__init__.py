@@ -1,4 +1,7 @@
-"""The framewatch command: one file a subcommand. Here and in ``stack`` real clients are made, and nowhere else."""
+"""The framewatch command: one file a command, imported when it is called.
+
+Reads options and prints; what it starts is in ``wiring``.
+"""
 
 from __future__ import annotations
 
@@ -10,16 +13,16 @@ from importlib.metadata import version
 import click
 from rich.console import Console
 
-from cli.consume import consume
-from cli.evaluate import evaluate
-from cli.events import events
-from cli.explore import explore
-from cli.kafka import kafka
-from cli.produce import produce
-from cli.services import services
-from cli.train import train
-from cli.up import up
-from errors import FramewatchError, SettingError
+from framewatch.cli.consume import consume
+from framewatch.cli.evaluate import evaluate
+from framewatch.cli.events import events
+from framewatch.cli.explore import explore
+from framewatch.cli.kafka import kafka
+from framewatch.cli.produce import produce
+from framewatch.cli.services import services
+from framewatch.cli.train import train
+from framewatch.cli.up import up
+from framewatch.errors import FramewatchError, SettingError
 
 ENDED_BY_CTRL_C = 130
 

@@ -13,17 +13,17 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from cli.options import json_option, with_settings
-from cli.progress import progress_bar
-from cli.showing import shown
-from errors import FramewatchError
-from settings import Settings
-from vision.bundle import Bundle, load_bundle
-from vision.runtime import RuntimeName, choose_runtime, load_runtime
+from framewatch.cli.formatting import shown
+from framewatch.cli.options import json_option, with_settings
+from framewatch.cli.progress import progress_bar
+from framewatch.errors import FramewatchError
+from framewatch.settings import Settings
+from framewatch.vision.models.bundle import Bundle, load_bundle
+from framewatch.vision.models.runtime import RuntimeName, choose_runtime, load_runtime
 
 if TYPE_CHECKING:
-    from training.evaluate import Answer
-    from training.figures import OperatingPoint, Report
+    from framewatch.training.report.evaluate import Answer
+    from framewatch.training.report.figures import OperatingPoint, Report
 
 _KERAS = "keras"
 _MOST_THREADS = 8
@@ -69,10 +69,10 @@ def evaluate(
     each label's precision and recall, confusions, calibration; of two labels also the best threshold.
     """
     try:
-        from training import evaluate as measuring  # noqa: PLC0415  # packages that serving does without
-        from training import outputs  # noqa: PLC0415
-        from training.data import VALIDATION, load_data, part_name  # noqa: PLC0415
-        from training.metrics import check_positive  # noqa: PLC0415
+        from framewatch.training.data.labelled import VALIDATION, load_data, part_name  # noqa: PLC0415
+        from framewatch.training.report import evaluate as measuring  # noqa: PLC0415  # packages that serving does without
+        from framewatch.training.report import outputs  # noqa: PLC0415
+        from framewatch.training.report.metrics import check_positive  # noqa: PLC0415
     except ModuleNotFoundError as error:
         raise FramewatchError(f"framewatch evaluate needs {error.name}, which is not installed {_INSTALL}") from None
     bundle = load_bundle(model)
@@ -111,7 +111,7 @@ def _answer(bundle: Bundle, runtime: str, threads: int) -> tuple[Answer, str]:
         chosen: Any = choose_runtime(bundle, runtime)  # type: ignore[arg-type]  # one of the choices
         return load_runtime(bundle, chosen, threads), chosen
     try:
-        from training.keras_answer import keras_answer  # noqa: PLC0415  # TensorFlow
+        from framewatch.training.report.keras_answer import keras_answer  # noqa: PLC0415  # TensorFlow
     except ModuleNotFoundError as error:
         raise FramewatchError(f"--runtime keras needs {error.name}, which is not installed {_INSTALL}") from None
     return keras_answer(bundle), _KERAS

@@ -12,16 +12,17 @@ from pathlib import Path
 
 import click
 
-from cli.options import MOMENT, json_option, with_settings
-from cli.showing import file_name, json_line, shown, table_header, table_row
-from errors import BadPicture, FramewatchError, SettingError
-from services.home import endpoints
-from settings import Settings
-from storage.erase import Erased, erasable, erase
-from storage.events import Document
-from storage.mongo import connect
-from storage.queries import EventFilter, EventQueries
-from vision.jpeg import decode_img
+from framewatch.cli.formatting import file_name, json_line, shown, table_header, table_row
+from framewatch.cli.options import MOMENT, json_option, with_settings
+from framewatch.embedded.home import endpoints
+from framewatch.errors import BadPicture, FramewatchError, SettingError
+from framewatch.model.filters import EventFilter
+from framewatch.settings import Settings
+from framewatch.storage.mongo.client import connect
+from framewatch.storage.mongo.documents import Document
+from framewatch.storage.mongo.erasure import Erased, erasable, erase
+from framewatch.storage.mongo.queries import EventQueries
+from framewatch.vision.jpeg import decode_img
 
 _TABLE_ROWS = 20
 _NAMED = 5  # documents without a time, named at the end of a list

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import click
 
-from cli.options import json_option, with_settings
-from cli.progress import progress_bar
-from errors import FramewatchError
-from settings import Settings
+from framewatch.cli.options import json_option, with_settings
+from framewatch.cli.progress import progress_bar
+from framewatch.errors import FramewatchError
+from framewatch.settings import Settings
 
 
 @click.command()
@@ -26,9 +26,9 @@ def explore(data: str, out: Path, frames: int, as_json: bool, settings: Settings
     all of them here or in s3://bucket/prefix/.
     """
     try:
-        from training.explore import explore as look  # noqa: PLC0415  # packages that serving does without
-        from training.explore import write_overview  # noqa: PLC0415
-        from training.overview import summary  # noqa: PLC0415
+        from framewatch.training.report.explore import explore as look  # noqa: PLC0415  # packages that serving does without
+        from framewatch.training.report.explore import write_overview  # noqa: PLC0415
+        from framewatch.training.report.overview import summary  # noqa: PLC0415
     except ModuleNotFoundError as error:
         raise FramewatchError(
             f"framewatch explore needs {error.name}, which is not installed "

@@ -7,11 +7,11 @@ import sys
 
 import click
 
-from cli.options import with_settings
-from services.home import endpoints
-from services.jars import jar_paths
-from services.kafka import tool_argv, tool_names
-from settings import Settings
+from framewatch.cli.options import with_settings
+from framewatch.embedded.home import endpoints
+from framewatch.embedded.jars import jar_paths
+from framewatch.embedded.kafka import tool_argv, tool_names
+from framewatch.settings import Settings
 
 
 @click.command(context_settings={"ignore_unknown_options": True, "help_option_names": []})

@@ -9,8 +9,8 @@ from typing import Any, TypeVar
 
 import click
 
-from settings import Settings, environment_name, load_settings
-from storage.times import parse_moment
+from framewatch.model.times import parse_moment
+from framewatch.settings import Settings, environment_name, load_settings
 
 R = TypeVar("R")
 _FILES = {"rules"}  # paths of files; all others are of folders

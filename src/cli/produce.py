@@ -13,24 +13,25 @@ import click
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from cli.offsets import committed_offsets
-from cli.options import MOMENT, json_option, print_json, with_settings
-from errors import FramewatchError, SettingError, SourceError
-from producer.ahead import Ahead
-from producer.pace import MAX, NATIVE
-from producer.produce import Plan
-from producer.produce import produce as produce_source
-from producer.publisher import Summary
-from producer.source import Source
-from producer.sources import open_source
-from producer.times import placed
-from services.home import endpoints
-from settings import Settings
-from stack import stop_on_signals
-from stream.admin import LastingAdmin
-from stream.kafka import ensure_topic, make_admin, make_producer, wait_for_broker
-from stream.names import new_run_id, stream_name_of
-from stream.producer import LastingProducer
+from framewatch.cli.options import MOMENT, json_option, print_json, with_settings
+from framewatch.embedded.home import endpoints
+from framewatch.embedded.signals import stop_on_signals
+from framewatch.errors import FramewatchError, SettingError, SourceError
+from framewatch.kafka.admin import ResilientAdmin
+from framewatch.kafka.clients import make_admin, make_producer
+from framewatch.kafka.group_offsets import committed_offsets
+from framewatch.kafka.resilient_producer import ResilientProducer
+from framewatch.kafka.topics import ensure_topic, wait_for_broker
+from framewatch.model.names import new_run_id, stream_name_of
+from framewatch.producer.backpressure import Backpressure
+from framewatch.producer.pace import MAX, NATIVE
+from framewatch.producer.produce import Plan
+from framewatch.producer.produce import produce as produce_source
+from framewatch.producer.publisher import Summary
+from framewatch.producer.recorded_time import placed
+from framewatch.producer.sources.base import Source
+from framewatch.producer.sources.open import open_source
+from framewatch.settings import Settings
 
 _MAX_FPS = 1000.0
 _MAX_WAIT_S = 86_400.0
@@ -189,7 +190,7 @@ def _send(
     showing: Showing,
     ahead: int | None,
 ) -> Summary:
-    client: LastingProducer | None = None  # made once the source is open
+    client: ResilientProducer | None = None  # made once the source is open
 
     def pause(seconds: float) -> None:
         if stop.wait(seconds):
@@ -204,9 +205,9 @@ def _send(
     client = make_producer(kafka, settings.kafka_options)
     hold = _never
     if ahead is not None and not opened.live:
-        admin = LastingAdmin(partial(make_admin, kafka, settings.kafka_options))
+        admin = ResilientAdmin(partial(make_admin, kafka, settings.kafka_options))
         committed = committed_offsets(admin, settings.group, plan.topic)
-        hold = Ahead(ahead, committed).is_too_far
+        hold = Backpressure(ahead, committed).is_too_far
     with showing(opened, plan) as on_frame:
         return produce_source(opened, plan, client, stop.is_set, on_frame, stop.wait, hold)
 

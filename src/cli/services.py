@@ -6,11 +6,12 @@ import click
 from rich.console import Console
 from rich.table import Table
 
-from cli.options import json_option, print_json, with_settings
-from services.home import Home, endpoints
-from services.process import end_left_behind, is_running
-from settings import Settings
-from stack import Stack, stop_on_signals
+from framewatch.cli.options import json_option, print_json, with_settings
+from framewatch.embedded.home import Home, endpoints
+from framewatch.embedded.process import end_left_behind, is_running
+from framewatch.embedded.signals import stop_on_signals
+from framewatch.embedded.stack import Stack
+from framewatch.settings import Settings
 
 
 @click.group(invoke_without_command=True)

@@ -14,14 +14,14 @@ from pydantic import ValidationError
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from cli.options import with_settings
-from errors import FramewatchError, SettingError
-from settings import Settings
-from vision.bundle import Manifest
+from framewatch.cli.options import with_settings
+from framewatch.errors import FramewatchError, SettingError
+from framewatch.settings import Settings
+from framewatch.vision.models.bundle import Manifest
 
 if TYPE_CHECKING:
-    from training.callbacks import EpochReport
-    from training.train import Plan
+    from framewatch.training.fit.callbacks import EpochReport
+    from framewatch.training.train import Plan
 
 ARCHITECTURES: Final = ("cnn", "mobilenet", "mobilenet-lstm", "deepface", "emotion")
 _OF_RECIPE: Final = ("epochs", "batch_size", "learning_rate", "optimizer", "label_smoothing", "balance", "patience")
@@ -77,7 +77,7 @@ def train(architecture: str, out: Path, fresh: bool, force: bool, settings: Sett
     with _Shown() as shown:
         try:
             _import_quietly()
-            from training.train import train as train_bundle  # noqa: PLC0415
+            from framewatch.training.train import train as train_bundle  # noqa: PLC0415
 
             plan = _plan(architecture, out, options)
             bundle = train_bundle(plan, settings.object_access(), shown, fresh, force)
@@ -94,13 +94,13 @@ def _import_quietly() -> None:
     Raises:
         FramewatchError: it, or another package that is needed sooner or later, is not installed.
     """
-    from training.quiet import quiet  # noqa: PLC0415
+    from framewatch.training.fit.tf_logging import quiet  # noqa: PLC0415
 
     try:
         with quiet():
-            from training.export import PACKAGES  # noqa: PLC0415  # packages that serving does without
-            from training.precision import device_name  # noqa: PLC0415
-            from training.train import Plan  # noqa: F401, PLC0415  # and with it all that a training imports
+            from framewatch.training.export import PACKAGES  # noqa: PLC0415  # packages that serving does without
+            from framewatch.training.fit.precision import device_name  # noqa: PLC0415
+            from framewatch.training.train import Plan  # noqa: F401, PLC0415  # and with it all that a training imports
 
             device_name()
         missing = next((package for package in PACKAGES if find_spec(package) is None), None)
@@ -111,9 +111,9 @@ def _import_quietly() -> None:
 
 
 def _plan(architecture: str, out: Path, options: dict[str, Any]) -> Plan:
-    from training.recipes import RECIPES  # noqa: PLC0415
-    from training.train import Plan  # noqa: PLC0415
-    from training.weights import IMAGENET, NONE  # noqa: PLC0415
+    from framewatch.training.architectures.recipes import RECIPES  # noqa: PLC0415
+    from framewatch.training.architectures.weights import IMAGENET, NONE  # noqa: PLC0415
+    from framewatch.training.train import Plan  # noqa: PLC0415
 
     recipe = RECIPES[architecture]
     size, frames = options["size"], options["sequence"]

@@ -5,14 +5,15 @@ from __future__ import annotations
 import click
 from rich.console import Console
 
-from cli.classifiers import chosen_classifier
-from cli.consume import check_host, check_output
-from cli.options import with_settings
-from cli.produce import FPS
-from cli.site import check_rules, check_webhook
-from producer.pace import NATIVE
-from settings import Settings
-from stack import SourcePlan, Stack, stop_on_signals
+from framewatch.cli.options import with_settings
+from framewatch.cli.produce import FPS
+from framewatch.embedded.signals import stop_on_signals
+from framewatch.embedded.stack import SourcePlan, Stack
+from framewatch.producer.pace import NATIVE
+from framewatch.settings import Settings
+from framewatch.wiring.classifier import chosen_classifier
+from framewatch.wiring.site import check_rules, check_webhook
+from framewatch.wiring.worker import check_host, check_output
 
 
 @click.command()

@@ -1,1 +1,4 @@
-"""From the topic to the viewer and the store: receive, classify, show, store, and only then commit."""
+"""From the topic to the sinks: read, classify, show, hand to each sink, and only then commit.
+
+Knows no web, no producer and no database driver. What becomes of a classified frame: ``sinks/``.
+"""

@@ -1,7 +1,7 @@
-"""``python -m consumer``: the same as ``framewatch consume``."""
+"""``python -m framewatch.consumer``: the same as ``framewatch consume``."""
 
 import sys
 
-from cli import main
+from framewatch.cli import main
 
 main(["consume", *sys.argv[1:]])

@@ -10,12 +10,13 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from typing import Any, Final
 
-from confluent_kafka import KafkaError, KafkaException, TopicPartition
+import confluent_kafka
+from confluent_kafka import KafkaError, KafkaException
 
-from consumer.offsets import Place
-from consumer.stats import Stats
-from stream.admin import LastingAdmin
-from stream.kafka import LATEST
+from framewatch.consumer.stats import Stats
+from framewatch.kafka.admin import ResilientAdmin
+from framewatch.kafka.topics import LATEST
+from framewatch.model.frame import TopicPartition
 
 _log = logging.getLogger(__name__)
 
@@ -65,9 +66,9 @@ class HealthMonitor:
 
     def __init__(
         self,
-        admin: LastingAdmin,
+        admin: ResilientAdmin,
         ping_store: Callable[[], bool],
-        positions: Callable[[], dict[Place, int]],
+        positions: Callable[[], dict[TopicPartition, int]],
         stats: Stats,
         viewers: Callable[[], int],
     ) -> None:
@@ -78,7 +79,7 @@ class HealthMonitor:
         self._viewers = viewers
         self._broker_seen_s = -math.inf
         self._store_seen_s = -math.inf
-        self._lags: dict[Place, int] | None = None
+        self._lags: dict[TopicPartition, int] | None = None
         self._leaders_known = True
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="health", daemon=True)
@@ -101,7 +102,7 @@ class HealthMonitor:
             counts=self._stats.counts(),
         )
 
-    def lags(self) -> dict[Place, int]:
+    def lags(self) -> dict[TopicPartition, int]:
         """Frames that are not shown yet, of each partition this worker has; none while the broker cannot be asked."""
         return self._lags or {}
 
@@ -128,7 +129,7 @@ class HealthMonitor:
                 self._store_seen_s = time.monotonic()
             self._stop.wait(_EVERY_S)
 
-    def _measure_lags(self) -> dict[Place, int]:
+    def _measure_lags(self) -> dict[TopicPartition, int]:
         """Records between what is shown and the end of each partition this worker has.
 
         Raises:
@@ -142,9 +143,12 @@ class HealthMonitor:
         if not positions:
             return {}
         self._leaders_known = False
-        asked = {TopicPartition(topic, partition): LATEST for topic, partition in positions}
+        asked = {confluent_kafka.TopicPartition(topic, partition): LATEST for topic, partition in positions}
         futures = self._admin.client.list_offsets(asked, request_timeout=_ANSWER_S)
-        ends = {(tp.topic, tp.partition): future.result(_ANSWER_S + 1).offset for tp, future in futures.items()}
+        ends = {
+            TopicPartition(tp.topic, tp.partition): future.result(_ANSWER_S + 1).offset
+            for tp, future in futures.items()
+        }
         if any(end < 0 for end in ends.values()):  # what the client gives when a broker does not answer
             raise TimeoutError("no offsets")
         self._leaders_known = True

@@ -6,12 +6,12 @@ import logging
 import threading
 from collections.abc import Callable, Collection, Mapping
 
-from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaException, TopicPartition
+import confluent_kafka
+from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaException
+
+from framewatch.model.frame import TopicPartition
 
 _log = logging.getLogger(__name__)
-
-Place = tuple[str, int]
-"""Topic and partition."""
 
 
 class Offsets:
@@ -25,7 +25,7 @@ class Offsets:
         self,
         from_beginning: bool,
         finish: Callable[[], None],
-        on_places: Callable[[Collection[Place]], None] = lambda places: None,
+        on_places: Callable[[Collection[TopicPartition]], None] = lambda places: None,
     ) -> None:
         """Make the book.
 
@@ -41,8 +41,8 @@ class Offsets:
         self._on_places = on_places
         self._begun: set[int] = set()
         self._lock = threading.Lock()
-        self._positions: dict[Place, int] = {}
-        self._done: dict[Place, int] = {}
+        self._positions: dict[TopicPartition, int] = {}
+        self._done: dict[TopicPartition, int] = {}
 
     def subscribe(self, consumer: Consumer, topic: str) -> None:
         """Take part in the group's share of the topic; what was noted with another consumer is forgotten."""
@@ -51,22 +51,22 @@ class Offsets:
             self._positions, self._done = {}, {}
         consumer.subscribe([topic], on_assign=self._assigned, on_revoke=self._revoked, on_lost=self._lost)
 
-    def let_go(self) -> None:
+    def detach(self) -> None:
         """Heed the consumer no more: it ends by itself."""
         self._consumer = None
 
-    def shown(self, place: Place, offset: int) -> None:
+    def shown(self, place: TopicPartition, offset: int) -> None:
         """The record at the offset has been shown; of no account where the partition is another worker's by now."""
         with self._lock:
             if place in self._positions:
                 self._positions[place] = offset + 1
 
-    def positions(self) -> dict[Place, int]:
+    def positions(self) -> dict[TopicPartition, int]:
         """Offset of the next record to be shown, of each partition there is."""
         with self._lock:
             return dict(self._positions)
 
-    def done(self, offsets: Mapping[Place, int]) -> None:
+    def done(self, offsets: Mapping[TopicPartition, int]) -> None:
         """What comes before these offsets is done with."""
         with self._lock:
             self._done |= offsets
@@ -82,40 +82,43 @@ class Offsets:
             return
         try:
             self._consumer.store_offsets(
-                offsets=[TopicPartition(topic, partition, offset) for (topic, partition), offset in done.items()]
+                offsets=[
+                    confluent_kafka.TopicPartition(topic, partition, offset)
+                    for (topic, partition), offset in done.items()
+                ]
             )
         except KafkaException as error:  # a partition was given to another worker meanwhile
             _log.warning("stored, but another worker may do it again: %s", error.args[0].str())
 
-    def _assigned(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
+    def _assigned(self, consumer: Consumer, partitions: list[confluent_kafka.TopicPartition]) -> None:
         for partition in partitions:
             if self._from_beginning and partition.partition not in self._begun:
                 self._begun.add(partition.partition)
                 partition.offset = OFFSET_BEGINNING
         if self._from_beginning:
             consumer.assign(partitions)
-        starts = {(p.topic, p.partition): _start_of(consumer, p) for p in partitions}
+        starts = {TopicPartition(p.topic, p.partition): _start_of(consumer, p) for p in partitions}
         with self._lock:
             self._positions |= starts
         self._on_places(self.positions())
         _log.info("has partitions %s", [p.partition for p in partitions])
 
-    def _revoked(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
+    def _revoked(self, consumer: Consumer, partitions: list[confluent_kafka.TopicPartition]) -> None:
         if consumer is not self._consumer:  # one that was let go
             return
         self._finish()
         self.allow_commit()
         self._lost(consumer, partitions)
 
-    def _lost(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
+    def _lost(self, consumer: Consumer, partitions: list[confluent_kafka.TopicPartition]) -> None:
         if consumer is not self._consumer:
             return
         with self._lock:
             for partition in partitions:
-                self._positions.pop((partition.topic, partition.partition), None)
+                self._positions.pop(TopicPartition(partition.topic, partition.partition), None)
 
 
-def _start_of(consumer: Consumer, partition: TopicPartition) -> int:
+def _start_of(consumer: Consumer, partition: confluent_kafka.TopicPartition) -> int:
     """Offset at which reading starts: for the lag, until a first record has come."""
     try:
         if partition.offset != OFFSET_BEGINNING:

@@ -2,7 +2,7 @@
 
     poll ──► lanes (side by side) ──► show (in order) ──► writer (store, then commit)
 
-What is in hand is bounded in number and in bytes (see consumer.room), and the writer takes few in advance. When all
+What is in hand is bounded in number and in bytes (see ``in_flight``), and the writer takes few in advance. When all
 is full, polling waits; when that lasts, the partitions are paused, so that Kafka does not take the worker for dead.
 """
 
@@ -20,22 +20,22 @@ from typing import Final
 
 from confluent_kafka import Consumer
 
-from consumer.examine import Outcome, Seen
-from consumer.intake import Intake
-from consumer.lanes import Lanes
-from consumer.live import LiveHub
-from consumer.offsets import Place
-from consumer.room import Room
-from consumer.stats import Stats
-from consumer.writer import Writer
-from stream.contact import Contact
-from stream.names import is_upload
-from vision.annotate import annotated_jpeg
-from vision.steady import Steadiers, unsteadied
+from framewatch.consumer.classifier_pool import ClassifierPool
+from framewatch.consumer.frame_consumer import FrameConsumer
+from framewatch.consumer.in_flight import InFlightLimiter
+from framewatch.consumer.processing import ClassifiedFrame, Outcome
+from framewatch.consumer.stats import Stats
+from framewatch.consumer.writer import Writer
+from framewatch.kafka.broker_health import BrokerHealth
+from framewatch.live.hub import LiveHub
+from framewatch.model.frame import TopicPartition
+from framewatch.model.names import is_upload
+from framewatch.vision.annotate import annotated_jpeg
+from framewatch.vision.tracking.label_smoothing import StreamSmoothers, unsmoothed
 
 _log = logging.getLogger(__name__)
 
-OnDone = Callable[[int, Mapping[Place, int]], None]
+OnDone = Callable[[int, Mapping[TopicPartition, int]], None]
 OnFailure = Callable[[BaseException], None]
 
 _HANDOVER_S: Final = 5.0
@@ -47,13 +47,13 @@ class Worker:
 
     def __init__(
         self,
-        make_consumer: Callable[[Contact], Consumer],
+        make_consumer: Callable[[BrokerHealth], Consumer],
         topic: str,
-        lanes: Lanes,
+        lanes: ClassifierPool,
         make_writer: Callable[[OnDone, OnFailure], Writer],
         hub: LiveHub,
         stats: Stats,
-        on_seen: Callable[[Seen], None] = lambda seen: None,
+        on_seen: Callable[[ClassifiedFrame], None] = lambda seen: None,
         from_beginning: bool = False,
         labels: Sequence[str] = (),
     ) -> None:
@@ -76,9 +76,9 @@ class Worker:
         self._hub = hub
         self._stats = stats
         self._on_seen = on_seen
-        self._intake = Intake(make_consumer, topic, from_beginning, self._finish_for_handover, hub.show_only)
-        self._room = Room(lanes.room)
-        self._steadiers = Steadiers()
+        self._intake = FrameConsumer(make_consumer, topic, from_beginning, self._finish_for_handover, hub.show_only)
+        self._room = InFlightLimiter(lanes.room)
+        self._steadiers = StreamSmoothers()
         self._pending: queue.SimpleQueue[Future[Outcome] | None] = queue.SimpleQueue()
         self._failure: BaseException | None = None
         self._ended = False
@@ -98,7 +98,7 @@ class Worker:
 
         try:
             while not ended():
-                received = self._intake.next(self._room.wait_for_place, ended)
+                received = self._intake.next(self._room.wait_for_capacity, ended)
                 if received is not None:
                     self._stats.count("received")
                     self._room.received(len(received.record.value or b""))
@@ -108,7 +108,7 @@ class Worker:
         if self._failure is not None:
             raise self._failure
 
-    def positions(self) -> dict[Place, int]:
+    def positions(self) -> dict[TopicPartition, int]:
         """Offset of the next record to be shown, of each partition this worker has."""
         return self._intake.offsets.positions()
 
@@ -118,30 +118,30 @@ class Worker:
             while (future := self._pending.get()) is not None:
                 outcome = future.result()
                 received = outcome.received
-                self._intake.offsets.shown((received.topic, received.partition), received.offset)
-                if isinstance(outcome, Seen):
+                self._intake.offsets.shown(received.topic_partition, received.offset)
+                if isinstance(outcome, ClassifiedFrame):
                     outcome = self._published(outcome)
                 self._room.shown()
                 self._writer.put(outcome)
         except BaseException as error:
             self._fail(error)
 
-    def _published(self, seen: Seen) -> Seen:
+    def _published(self, seen: ClassifiedFrame) -> ClassifiedFrame:
         """Show it with steadied labels; its events keep the raw ones."""
         frame = seen.frame
         if frame.name is None:
             steady = self._steadiers.steadied(frame.stream, seen.detections, frame.time_us)
         else:  # a picture by itself has nothing to do with the one before
-            steady = unsteadied(seen.detections)
+            steady = unsmoothed(seen.detections)
         render = partial(annotated_jpeg, frame.jpeg, steady.detections, self._labels)
-        place = (seen.received.topic, seen.received.partition)
+        place = seen.received.topic_partition
         self._hub.publish(frame.stream, frame.number, frame.time_us, steady.labels, render, place)
         latency_s = None if is_upload(frame.stream) else time.time() - frame.time_us / 1e6
         self._stats.shown(seen.detect_s, latency_s)
         self._on_seen(seen)
         return replace(seen, steady=steady.detections)
 
-    def _batch_done(self, n: int, offsets: Mapping[Place, int]) -> None:
+    def _batch_done(self, n: int, offsets: Mapping[TopicPartition, int]) -> None:
         self._intake.offsets.done(offsets)
         self._room.done(n)
 
@@ -155,7 +155,7 @@ class Worker:
         left = self._room.wait_empty(lambda: self._ended or self._failure is not None, _HANDOVER_S)
         if left and not self._ended:
             _log.warning("gave partitions back with %d frames not stored: they come again", left)
-        self._writer.hand_over(_HANDOVER_S)
+        self._writer.flush_for_rebalance(_HANDOVER_S)
 
     def _end(self) -> None:
         """Finish what is in hand, in the order of the way of a frame."""

@@ -17,12 +17,12 @@ from typing import Final, Protocol
 from tenacity import RetryCallState, Retrying, retry_if_exception_type, stop_when_event_set, wait_exponential
 from tenacity.nap import sleep_using_event
 
-from consumer.examine import Outcome, Rejected, Seen
-from consumer.offsets import Place
-from consumer.stats import Stats
-from errors import StoreUnavailable, Unavailable
-from storage.events import Event
-from storage.mongo import Stored
+from framewatch.consumer.processing import ClassifiedFrame, DeadLetter, Outcome
+from framewatch.consumer.stats import Stats
+from framewatch.errors import StoreUnavailable, Unavailable
+from framewatch.model.event import Event
+from framewatch.model.frame import TopicPartition
+from framewatch.storage.mongo.events import Stored
 
 _log = logging.getLogger(__name__)
 
@@ -45,31 +45,31 @@ class Store(Protocol):
 
 
 class Rejects(Protocol):
-    """Where records go that are no frames: see consumer.rejects.RejectedTopic."""
+    """Where records go that are no frames: see consumer.sinks.dead_letters.DeadLetterTopic."""
 
-    def add(self, rejected: Sequence[Rejected]) -> None: ...  # noqa: D102
+    def add(self, rejected: Sequence[DeadLetter]) -> None: ...  # noqa: D102
 
 
 class ResultFiles(Protocol):
-    """Where results of named pictures go: see consumer.results.Results."""
+    """Where results of named pictures go: see consumer.sinks.results.Results."""
 
     def setup(self) -> None: ...  # noqa: D102
 
-    def add(self, seen: Sequence[Seen]) -> int: ...  # noqa: D102
+    def add(self, seen: Sequence[ClassifiedFrame]) -> int: ...  # noqa: D102
 
 
 class Activity(Protocol):
-    """What is made of the events, once they are stored: see consumer.activity.Activity."""
+    """What is made of the events, once they are stored: see consumer.sinks.activity.Activity."""
 
     def setup(self) -> None: ...  # noqa: D102
 
-    def prepare(self, seen: Sequence[Seen]) -> None: ...  # noqa: D102
+    def prepare(self, seen: Sequence[ClassifiedFrame]) -> None: ...  # noqa: D102
 
-    def observe(self, seen: Sequence[Seen]) -> None: ...  # noqa: D102
+    def observe(self, seen: Sequence[ClassifiedFrame]) -> None: ...  # noqa: D102
 
     def save(self) -> bool: ...  # noqa: D102
 
-    def hand_over(self) -> None: ...  # noqa: D102
+    def flush_for_rebalance(self) -> None: ...  # noqa: D102
 
 
 class Writer:
@@ -80,8 +80,8 @@ class Writer:
         store: Store,
         rejects: Rejects,
         stats: Stats,
-        on_stored: Callable[[Seen], None],
-        on_done: Callable[[int, Mapping[Place, int]], None],
+        on_stored: Callable[[ClassifiedFrame], None],
+        on_done: Callable[[int, Mapping[TopicPartition, int]], None],
         on_failure: Callable[[BaseException], None],
         retention_us: int,
         results: ResultFiles | None = None,
@@ -111,7 +111,7 @@ class Writer:
         self._retention_us = retention_us
         self._results = results
         self._activity = activity
-        self._offsets: dict[Place, int] = {}  # done with, but for what activity has not stored yet
+        self._offsets: dict[TopicPartition, int] = {}  # done with, but for what activity has not stored yet
         self._prunes = [store.prune, *prunes]
         self._handing_over = threading.Event()
         self._handed_over = threading.Event()
@@ -143,7 +143,7 @@ class Writer:
         self._thread.join(3)
         return complete
 
-    def hand_over(self, timeout_s: float) -> None:
+    def flush_for_rebalance(self, timeout_s: float) -> None:
         """Have all stored that is known of the streams, whose next worker reads it; waits so long at most."""
         if self._thread.is_alive() and self._activity is not None:
             self._handed_over.clear()
@@ -198,8 +198,8 @@ class Writer:
         return batch, False
 
     def _write(self, batch: Sequence[Outcome]) -> None:
-        seen = [outcome for outcome in batch if isinstance(outcome, Seen)]
-        rejected = [outcome for outcome in batch if isinstance(outcome, Rejected)]
+        seen = [outcome for outcome in batch if isinstance(outcome, ClassifiedFrame)]
+        rejected = [outcome for outcome in batch if isinstance(outcome, DeadLetter)]
         events = [event for outcome in seen for event in outcome.events]
         stored = Stored(0, 0)
 
@@ -227,7 +227,7 @@ class Writer:
     def _is_settled(self, activity: Activity, leaving: bool) -> bool:
         """Store what has become due, or all of it for the next worker; whether all is stored."""
         if leaving:
-            self._until_it_answers(activity.hand_over)
+            self._until_it_answers(activity.flush_for_rebalance)
             return True
         settled = False
 
@@ -265,9 +265,9 @@ class Writer:
         )(do)
 
 
-def _offsets_after(batch: Sequence[Outcome]) -> dict[Place, int]:
+def _offsets_after(batch: Sequence[Outcome]) -> dict[TopicPartition, int]:
     """Offset of the next record to read, of each topic and partition in the batch."""
-    return {(o.received.topic, o.received.partition): o.received.offset + 1 for o in batch}
+    return {o.received.topic_partition: o.received.offset + 1 for o in batch}
 
 
 def _say_once(state: RetryCallState) -> None:

@@ -1,1 +1,4 @@
-"""From a source to the topic: read pictures, pace them, number them, send them."""
+"""From a source to the topic: decode, pace, number, stamp, send.
+
+Knows nothing of consumers and stores. Sources: ``sources/``, one file a kind.
+"""

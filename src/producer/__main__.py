@@ -1,7 +1,7 @@
-"""``python -m producer videos/sample.mp4``: the same as ``framewatch produce``."""
+"""``python -m framewatch.producer videos/sample.mp4``: the same as ``framewatch produce``."""
 
 import sys
 
-from cli import main
+from framewatch.cli import main
 
 main(["produce", *sys.argv[1:]])

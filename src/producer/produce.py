@@ -7,13 +7,13 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Final
 
-from errors import BrokerUnavailable, SourceError
-from producer.pace import Pacer, rate
-from producer.publisher import Publisher, Summary
-from producer.source import Picture, Source
-from stream.message import Frame
-from stream.producer import LastingProducer
-from vision.jpeg import encode_jpeg, scaled_down
+from framewatch.errors import BrokerUnavailable, SourceError
+from framewatch.kafka.resilient_producer import ResilientProducer
+from framewatch.model.frame import Frame
+from framewatch.producer.pace import Pacer, rate
+from framewatch.producer.publisher import Publisher, Summary
+from framewatch.producer.sources.base import Picture, Source
+from framewatch.vision.jpeg import encode_jpeg, scaled_down
 
 _HOLD_S: Final = 0.1
 
@@ -50,7 +50,7 @@ class Plan:
 def produce(
     source: Source,
     plan: Plan,
-    producer: LastingProducer,
+    producer: ResilientProducer,
     stopped: Callable[[], bool] = lambda: False,
     on_frame: Callable[[Summary], None] = lambda summary: None,
     sleep: Callable[[float], object] = time.sleep,

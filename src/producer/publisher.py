@@ -10,9 +10,10 @@ from typing import Any, Final
 
 from confluent_kafka import KafkaError, KafkaException, Message
 
-from errors import BrokerUnavailable
-from stream.message import MAX_FRAME_BYTES, Frame, to_record
-from stream.producer import PURGED, LastingProducer
+from framewatch.errors import BrokerUnavailable
+from framewatch.kafka.record import MAX_FRAME_BYTES, to_record
+from framewatch.kafka.resilient_producer import PURGED, ResilientProducer
+from framewatch.model.frame import Frame
 
 _log = logging.getLogger(__name__)
 
@@ -87,7 +88,7 @@ class Publisher:
     """
 
     def __init__(
-        self, producer: LastingProducer, topic: str, summary: Summary, stopped: Callable[[], bool] = lambda: False
+        self, producer: ResilientProducer, topic: str, summary: Summary, stopped: Callable[[], bool] = lambda: False
     ) -> None:
         self._producer = producer
         self._topic = topic

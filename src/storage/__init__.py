@@ -1,1 +1,4 @@
-"""Events in MongoDB: their form, writing them once, and finding them again."""
+"""What is kept of what was seen: ``interface`` says what a store can do, ``mongo/`` does it.
+
+Only model values go in and come out.
+"""

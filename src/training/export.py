@@ -9,11 +9,11 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
-from errors import BadBundle
-from training.precision import computing_in
-from training.quiet import quiet
-from training.recipes import Recipe
-from vision.bundle import (
+from framewatch.errors import BadBundle
+from framewatch.training.architectures.recipes import Recipe
+from framewatch.training.fit.precision import computing_in
+from framewatch.training.fit.tf_logging import quiet
+from framewatch.vision.models.bundle import (
     CARD,
     KERAS_FILE,
     LITERT_FILE,
@@ -23,9 +23,9 @@ from vision.bundle import (
     seal_bundle,
     write_labels,
 )
-from vision.inputs import InputSpec
-from vision.openvino_runtime import import_openvino
-from vision.runtime import load_runtime
+from framewatch.vision.models.inputs import InputSpec
+from framewatch.vision.models.openvino_runtime import import_openvino
+from framewatch.vision.models.runtime import load_runtime
 
 PACKAGES: Final = ("openvino", "ai_edge_litert")
 """Without which no model can be exported, and compared with what it was exported from."""

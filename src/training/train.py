@@ -11,22 +11,23 @@ from typing import Final
 
 import keras
 
-from objects import Access, is_bucket
-from training.batches import augmented_samples
-from training.callbacks import Watcher
-from training.card import Story, settings_of
-from training.data import TRAIN, VALIDATION, LabelledData, Part, load_data
-from training.export import check_export, export_bundle, served_form
-from training.fit import best_weights, fit
-from training.metrics import check_positive
-from training.outputs import training_outputs
-from training.precision import Precision, choose_policy, computing_in, device_name
-from training.recipes import Phase, Recipe, phases_of
-from training.state import HISTORY, PhaseState, has_begun, write_history
-from training.weights import NONE, check_start, load_start
-from training.work import check_out, emptied, publish, record, working_folder
-from vision.bundle import Bundle, Manifest, load_bundle
-from vision.runtime import choose_runtime, load_runtime
+from framewatch.objects.base import Access
+from framewatch.objects.open import is_bucket
+from framewatch.training.architectures.recipes import Phase, Recipe, phases_of
+from framewatch.training.architectures.weights import NONE, check_start, load_start
+from framewatch.training.data.labelled import TRAIN, VALIDATION, LabelledData, Part, load_data
+from framewatch.training.export import check_export, export_bundle, served_form
+from framewatch.training.fit.batches import augmented_samples
+from framewatch.training.fit.callbacks import Watcher
+from framewatch.training.fit.checkpoints import HISTORY, PhaseState, has_begun, write_history
+from framewatch.training.fit.fit import best_weights, fit
+from framewatch.training.fit.precision import Precision, choose_policy, computing_in, device_name
+from framewatch.training.fit.workspace import check_out, emptied, publish, record, working_folder
+from framewatch.training.report.card import Story, settings_of
+from framewatch.training.report.metrics import check_positive
+from framewatch.training.report.outputs import training_outputs
+from framewatch.vision.models.bundle import Bundle, Manifest, load_bundle
+from framewatch.vision.models.runtime import choose_runtime, load_runtime
 
 AUGMENTED: Final = "augmented_samples.png"
 _ANY_LABELS: Final = 2

@@ -9,8 +9,9 @@ from typing import Final
 
 import cv2
 
-from vision.jpeg import decode_img, encode_jpeg
-from vision.types import Box, Detection, Image
+from framewatch.model.detection import Box, Detection
+from framewatch.vision.classifier import Image
+from framewatch.vision.jpeg import decode_img, encode_jpeg
 
 # Dark-on-light readable colours (BGR) told apart by people with colour blindness too: Okabe and Ito, 2008.
 _COLOURS: Final = [

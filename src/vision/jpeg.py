@@ -12,8 +12,8 @@ from typing import Final
 import cv2
 import numpy as np
 
-from errors import BadPicture
-from vision.types import Image
+from framewatch.errors import BadPicture
+from framewatch.vision.classifier import Image
 
 MAX_PIXELS: Final = 7680 * 4320  # 8K video: a hundred megabytes decoded
 

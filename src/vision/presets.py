@@ -14,12 +14,12 @@ from pathlib import Path
 from pkgutil import resolve_name
 from typing import Final, TypeVar
 
-from errors import BadBundle, SettingError
-from vision.bundle import Bundle, load_bundle
-from vision.emotions import LabelledFaces
-from vision.runtime import Runtime, RuntimeName, choose_runtime, load_runtime
-from vision.types import Classifier
-from vision.wholeframe import WholeFrame
+from framewatch.errors import BadBundle, SettingError
+from framewatch.vision.classifier import Classifier
+from framewatch.vision.models.bundle import Bundle, load_bundle
+from framewatch.vision.models.face_labels import LabelledFaces
+from framewatch.vision.models.runtime import Runtime, RuntimeName, choose_runtime, load_runtime
+from framewatch.vision.models.wholeframe import WholeFrame
 
 T = TypeVar("T")
 

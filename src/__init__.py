@@ -1,0 +1,1 @@
+"""Framewatch: video in, labelled moments out."""

@@ -1,1 +1,0 @@
-"""The pages and the live picture: one Flask blueprint a room."""

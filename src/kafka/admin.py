@@ -1,0 +1,35 @@
+"""An admin client that lives long: where it gets no answer for a while, it is made anew."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Final
+
+from confluent_kafka.admin import AdminClient
+
+_LASTS_S: Final = 10.0
+
+
+class ResilientAdmin:
+    """The client, and the next one. See ``kafka.broker_health`` for why one may never get an answer again."""
+
+    def __init__(self, make: Callable[[], AdminClient], clock: Callable[[], float] = time.monotonic) -> None:
+        """Make the first one.
+
+        Args:
+            make: a new client.
+            clock: seconds that never jump.
+        """
+        self._make = make
+        self._clock = clock
+        self._begin()
+
+    def no_answer(self) -> None:
+        """There was none, or none of use: the next question is a new client's, at most every ten seconds."""
+        if self._clock() - self._made_s >= _LASTS_S:
+            self._begin()
+
+    def _begin(self) -> None:
+        self.client = self._make()
+        self._made_s = self._clock()

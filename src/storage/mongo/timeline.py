@@ -1,0 +1,122 @@
+"""A collection in the order of one integer field: read in pages, deleted in batches.
+
+A page ends between two times, never inside one, so the next page starts with ``field < cursor`` and needs no
+offset: page 2000 is as fast as page 1. Errors are the driver's: callers turn them into StoreUnavailable.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterable, Iterator
+from typing import TypeVar
+
+import pymongo
+from pymongo.collection import Collection
+
+from framewatch.errors import StoreUnavailable
+from framewatch.storage.mongo.documents import Document
+
+_log = logging.getLogger(__name__)
+_T = TypeVar("_T")
+
+MAX_PAGE = 500
+_DELETED_AT_A_TIME = 1000  # so that others get their turn in between
+_ROWS_AT_A_TIME = 1000
+
+
+class Timeline:
+    """Documents by one field, newest first.
+
+    Every query has a range of the field with an end, as ``storage.filters.between`` gives: so documents of other
+    programs in which it is text or missing never match.
+    """
+
+    def __init__(self, collection: Collection[Document], field: str) -> None:
+        self._collection = collection
+        self._field = field
+
+    def page(
+        self, query: Document, limit: int, projection: dict[str, int] | None = None
+    ) -> tuple[list[Document], int | None]:
+        """About ``limit`` documents, and what the next page's are before; None at the end.
+
+        All documents of one time stand on one page, so a page can be longer than the limit.
+
+        Args:
+            query: which documents.
+            limit: 1 to ``MAX_PAGE``; a number outside counts as the nearer end.
+            projection: fields to leave out, as MongoDB has it.
+        """
+        return self._page(query, max(1, min(limit, MAX_PAGE)), projection)
+
+    def rows(self, query: Document) -> Iterator[Document]:
+        """All documents, newest first; a page at a time is held in memory, here and in the store."""
+        cursor: int | None = None
+        while True:
+            page, cursor = self._page(self._before(query, cursor), _ROWS_AT_A_TIME)
+            yield from page
+            if cursor is None:
+                return
+
+    def delete(self, query: Document) -> int:
+        """Delete the documents, oldest first, a batch at a time; return how many.
+
+        Raises:
+            StoreUnavailable: the store found documents that it did not delete.
+        """
+        deleted = 0
+        kept: list[Document] = []
+        while True:
+            oldest = self._collection.find(query, {self._field: 1}).sort(self._field, pymongo.ASCENDING)
+            batch = list(oldest.limit(_DELETED_AT_A_TIME))
+            if not batch:
+                return deleted
+            # By time and not by id: one range of an index, whatever ids other programs gave.
+            gone = self._collection.delete_many(self._before(query, self._time(batch[-1]) + 1)).deleted_count
+            if not gone and batch == kept:  # once may be since another deletes the same
+                raise StoreUnavailable(f"the store deleted none of {len(batch)} documents it was told to")
+            deleted += gone
+            kept = [] if gone else batch
+
+    def count(self, query: Document) -> int:
+        """How many documents there are; looks at each index entry of the range."""
+        counted = list(self._collection.aggregate([{"$match": query}, {"$count": "n"}]))
+        return int(counted[0]["n"]) if counted else 0
+
+    def _page(
+        self, query: Document, limit: int, projection: dict[str, int] | None = None
+    ) -> tuple[list[Document], int | None]:
+        rows = self._newest(query, projection, limit + 1)
+        if len(rows) <= limit:
+            return rows, None
+        last = self._time(rows[limit - 1])
+        if self._time(rows[limit]) != last:
+            return rows[:limit], last
+        # The limit falls inside one time: take all of it.
+        whole = [row for row in rows if self._time(row) > last]
+        same = query | {self._field: {"$gte": last, "$lt": last + 1}}
+        return whole + self._newest(same, projection, 0), last
+
+    def _before(self, query: Document, cursor: int | None) -> Document:
+        if cursor is None:
+            return query
+        times = query[self._field]
+        return query | {self._field: times | {"$lt": min(times["$lt"], cursor)}}
+
+    def _newest(self, query: Document, projection: dict[str, int] | None, limit: int) -> list[Document]:
+        rows = list(self._collection.find(query, projection).sort(self._field, pymongo.DESCENDING).limit(limit))
+        # A store is free in the order of equal times; we are not, or two looks at one page would differ.
+        return sorted(rows, key=lambda row: (-row[self._field], str(row["_id"])))
+
+    def _time(self, row: Document) -> int:
+        """The field as a whole number: another program may have stored a fraction."""
+        return int(row[self._field] // 1)
+
+
+def readable(documents: Iterable[Document], read: Callable[[Document], _T]) -> Iterator[_T]:
+    """What the documents say; one that cannot be read (``read`` raises ValueError) is left out and logged."""
+    for document in documents:
+        try:
+            yield read(document)
+        except ValueError as error:
+            _log.warning("left out of a list: %s", error)

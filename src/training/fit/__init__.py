@@ -1,0 +1,4 @@
+"""Learning itself: batches, augmentation, phases, checkpoints.
+
+Goes on where a killed run stopped.
+"""

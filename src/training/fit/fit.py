@@ -1,0 +1,147 @@
+"""Training: from labelled data to the best weights, in phases and epochs that can be killed and gone on with."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Final
+
+import keras
+
+from framewatch.training.architectures.mobilenet import choose_trained
+from framewatch.training.architectures.recipes import Phase, Recipe
+from framewatch.training.data.labelled import TRAIN, VALIDATION, LabelledData
+from framewatch.training.fit.batches import class_weights, plain_batches, training_batches
+from framewatch.training.fit.callbacks import Backup, Finite, Progress, Remembering, Watcher
+from framewatch.training.fit.checkpoints import BEST, HISTORY, PhaseState, open_state
+
+_WARM_UP_EPOCHS: Final = 2
+_MODES: Final = {"val_accuracy": "max", "val_loss": "min"}
+
+
+def fit(
+    build: Callable[[], keras.Model],
+    start: Callable[[keras.Model], None],
+    data: LabelledData,
+    recipe: Recipe,
+    phases: tuple[Phase, ...],
+    folder: Path,
+    seed: int,
+    watcher: Watcher,
+) -> list[tuple[Phase, PhaseState]]:
+    """Train through all phases; each goes on from the best weights of the one before.
+
+    Args:
+        build: a new model, made for training.
+        start: gives it the weights that the first phase starts from.
+        data: with the parts train and validation.
+        recipe: how.
+        phases: in order.
+        folder: for the state; with what a killed run left there, that run goes on.
+        seed: of everything random.
+        watcher: is told how it goes.
+
+    Raises:
+        DataError: the loss is no number any more.
+    """
+    over: list[tuple[Phase, PhaseState]] = []
+    for index, phase in enumerate(phases):
+        state = open_state(folder / phase.name)
+        if not _is_over(phase, recipe, state):
+            keras.utils.set_random_seed(seed + 100 * index + state.done)
+            model = build()
+            if over:
+                model.load_weights(over[-1][1].best_weights)
+            elif not state.done:
+                start(model)
+            if state.done:
+                watcher.say(f"{phase.name}: going on after epoch {state.done} of {phase.epochs}")
+            _fit_phase(model, data, recipe, phase, state, seed, watcher)
+            state = open_state(folder / phase.name)
+        over.append((phase, state))
+    return over
+
+
+def best_weights(over: list[tuple[Phase, PhaseState]]) -> Path:
+    """The weights with the best validation accuracy of all phases: the first ones that had it."""
+    return max((state for _, state in over), key=lambda state: state.best or 0.0).best_weights
+
+
+def _is_over(phase: Phase, recipe: Recipe, state: PhaseState) -> bool:
+    return state.done >= phase.epochs or state.without_better(recipe.patience_by) >= recipe.patience
+
+
+def _fit_phase(
+    model: keras.Model,
+    data: LabelledData,
+    recipe: Recipe,
+    phase: Phase,
+    state: PhaseState,
+    seed: int,
+    watcher: Watcher,
+) -> None:
+    train, classes = data.parts[TRAIN], len(data.labels)
+    choose_trained(model, phase.trained)
+    model.compile(
+        optimizer=_optimizer(recipe, phase, -(-len(train) // recipe.batch_size)),
+        loss=keras.losses.CategoricalCrossentropy(label_smoothing=recipe.label_smoothing),
+        metrics=["accuracy"],
+    )
+    progress = Progress(phase.name, phase.epochs, watcher, state.best, state.done)
+    log = keras.callbacks.CSVLogger(str(state.folder / HISTORY), append=True)
+    try:
+        model.fit(
+            training_batches(train, classes, recipe.batch_size, recipe.augmentation, seed, lambda: progress.epoch),
+            validation_data=plain_batches(data.parts[VALIDATION], classes, recipe.batch_size),
+            epochs=phase.epochs,
+            class_weight=class_weights(train, classes) if recipe.balance else None,
+            callbacks=_callbacks(recipe, phase, state, progress, log),
+            shuffle=False,
+            verbose=0,
+        )
+    finally:
+        log.on_train_end()  # Keras leaves its file open when something goes wrong
+
+
+def _optimizer(recipe: Recipe, phase: Phase, steps: int) -> keras.optimizers.Optimizer:
+    rate: Any = phase.learning_rate
+    if recipe.schedule == "cosine":
+        warm_up = min(_WARM_UP_EPOCHS, phase.epochs // 2) * steps
+        rate = keras.optimizers.schedules.CosineDecay(
+            initial_learning_rate=phase.learning_rate / 20,
+            decay_steps=phase.epochs * steps - warm_up,
+            warmup_target=phase.learning_rate,
+            warmup_steps=warm_up,
+        )
+    if recipe.optimizer == "adamw":
+        return keras.optimizers.AdamW(rate, weight_decay=recipe.weight_decay)
+    return keras.optimizers.Adam(rate)
+
+
+def _callbacks(
+    recipe: Recipe, phase: Phase, state: PhaseState, progress: Progress, log: keras.callbacks.CSVLogger
+) -> list[keras.callbacks.Callback]:
+    """In the order they are asked: the first may end it, the last makes the epoch count."""
+    best = keras.callbacks.ModelCheckpoint(
+        str(state.folder / BEST),
+        monitor="val_accuracy",
+        mode="max",
+        save_best_only=True,
+        save_weights_only=True,
+        initial_value_threshold=state.best,
+    )
+    stop = keras.callbacks.EarlyStopping(
+        monitor=recipe.patience_by, mode=_MODES[recipe.patience_by], patience=recipe.patience
+    )
+    plateau = keras.callbacks.ReduceLROnPlateau(monitor="val_loss", mode="min", factor=0.5, patience=3)
+    lowers = recipe.schedule == "plateau"
+    counting = [stop, plateau] if lowers else [stop]
+    return [
+        Finite(),
+        progress,
+        *counting,
+        best,
+        log,
+        Backup(state.folder, state.backup),
+        Remembering(state.rows, counting, phase.learning_rate if lowers else None),
+    ]

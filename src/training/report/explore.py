@@ -1,0 +1,220 @@
+"""Every picture of a source looked at once: what is there, how much of it, and what is wrong with it."""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter, defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import median
+from typing import Final
+
+import numpy as np
+
+from framewatch.errors import DataError
+from framewatch.objects.base import Access
+from framewatch.training.data.reading import evenly
+from framewatch.training.data.samples import (
+    ALL,
+    TEST,
+    TRAIN,
+    VALIDATION,
+    Found,
+    Progress,
+    Sample,
+    Seen,
+    Skipped,
+    each,
+    one_line,
+    some,
+)
+from framewatch.training.data.sources import open_source
+from framewatch.training.report.overview import (
+    DuplicateGroup,
+    Duplicates,
+    Overview,
+    Remark,
+    Spread,
+    label_totals,
+    summary,
+)
+from framewatch.training.report.overview_plots import class_distribution, samples_sheet
+from framewatch.vision.classifier import Image
+from framewatch.vision.jpeg import scaled_down
+
+SUMMARY: Final = "dataset_summary.txt"
+DISTRIBUTION: Final = "class_distribution.png"
+SHEET: Final = "samples.png"
+
+_EXAMPLES: Final = 8  # of each class
+_CLASSES_SHOWN: Final = 40
+_THUMBNAIL: Final = 128  # pixels
+_AT_ONCE: Final = 256
+_REMARKS: Final = 100
+_GROUPS: Final = 100
+_NAMES: Final = 6  # of one group
+
+_SMALL: Final = 16  # pixels of a side
+_LONG: Final = 4  # times as long as wide
+_FLAT: Final = 2.0  # standard deviation of the values
+
+
+@dataclass(frozen=True, slots=True)
+class Explored:
+    """The figures, and a few pictures of each label."""
+
+    overview: Overview
+    examples: dict[str, list[Image]]
+
+
+@dataclass(frozen=True, slots=True)
+class _Look:
+    """What is kept of one sample."""
+
+    content: bytes
+    width: int
+    height: int
+    format: str
+    mode: str
+    odd: tuple[str, ...]
+    thumbnail: Image | None
+
+
+def explore(source: str, access: Access, frames: int = 1, progress: Progress = lambda done, total: None) -> Explored:
+    """Look at all of it.
+
+    Args:
+        source: as for training.
+        access: to the object store.
+        frames: pictures in a sample.
+        progress: told how many samples are done.
+
+    Raises:
+        DataError: there is no labelled picture.
+        SettingError: there is no such place.
+        ObjectsUnavailable: the object store does not answer.
+    """
+    opened = open_source(source, access, frames)
+    found = opened.find()
+    chosen = _chosen(found)
+    looks: list[tuple[Sample, _Look]] = []
+    skipped = list(found.skipped)
+    for place, result in each(found, lambda place, seen: _look(seen, place in chosen), _AT_ONCE, progress):
+        if isinstance(result, Skipped):
+            skipped.append(result)
+        else:
+            looks.append((found.samples[place], result))
+    if not looks:
+        raise DataError(f"{opened.place}: no labelled picture that can be read: {some(skipped) or 'it is empty'}")
+    examples: dict[str, list[Image]] = {label: [] for label in found.labels[:_CLASSES_SHOWN]}
+    for sample, look in looks:
+        if look.thumbnail is not None:
+            examples[sample.label].append(look.thumbnail)
+    return Explored(_overview(opened.place, found, looks, skipped), examples)
+
+
+def write_overview(explored: Explored, folder: Path) -> list[Path]:
+    """The summary, the plot of the classes and the sheet of examples, in the folder, which is made.
+
+    Raises:
+        DataError: they cannot be written.
+    """
+    paths = [folder / name for name in (SUMMARY, DISTRIBUTION, SHEET)]
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        paths[0].write_text(summary(explored.overview), encoding="utf-8")
+        class_distribution(explored.overview, paths[1])
+        samples_sheet(explored.examples, paths[2])
+    except OSError as error:
+        raise DataError(f"{folder}: cannot be written: {error.strerror}") from None
+    return paths
+
+
+def _look(seen: Seen, keep: bool) -> _Look:
+    pixels = hashlib.sha256()
+    for picture in seen.pictures:
+        pixels.update(str(picture.shape).encode())
+        pixels.update(np.ascontiguousarray(picture).data)
+    thumbnail = scaled_down(seen.pictures[len(seen.pictures) // 2], _THUMBNAIL) if keep else None
+    return _Look(pixels.digest(), seen.width, seen.height, seen.format, seen.mode, _odd(seen), thumbnail)
+
+
+def _odd(seen: Seen) -> tuple[str, ...]:
+    """What is unusual about the sample."""
+    short, long = sorted((seen.width, seen.height))
+    odd = {
+        "very small": short < _SMALL,
+        "very long": long > _LONG * short,
+        "of one colour": all(float(picture.std()) < _FLAT for picture in seen.pictures),
+    }
+    return (*(name for name, true in odd.items() if true), *seen.odd)
+
+
+def _chosen(found: Found) -> set[int]:
+    """Places of the examples: some of each class, from its first to its last."""
+    by_label: dict[str, list[int]] = {label: [] for label in found.labels[:_CLASSES_SHOWN]}
+    for place, sample in enumerate(found.samples):
+        if sample.label in by_label:
+            by_label[sample.label].append(place)
+    return {places[i] for places in by_label.values() for i in evenly(len(places), min(_EXAMPLES, len(places)))}
+
+
+def _overview(place: str, found: Found, looks: Sequence[tuple[Sample, _Look]], skipped: list[Skipped]) -> Overview:
+    there = {sample.part or ALL for sample, _ in looks}
+    counts = {part: dict.fromkeys(found.labels, 0) for part in sorted(there, key=_order)}
+    for sample, _ in looks:
+        counts[sample.part or ALL][sample.label] += 1
+    odd = Counter(what for _, look in looks for what in look.odd)
+    remarks = [Remark(name=one_line(s.name), what=", ".join(look.odd)) for s, look in looks if look.odd]
+    overview = Overview(
+        source=place,
+        pictures=len(looks),
+        labels=[one_line(label) for label in found.labels],
+        counts={part: {one_line(label): n for label, n in its.items()} for part, its in counts.items()},
+        imbalance=None,
+        width=_spread([look.width for _, look in looks]),
+        height=_spread([look.height for _, look in looks]),
+        formats=dict(Counter(look.format for _, look in looks).most_common()),
+        modes=dict(Counter(look.mode for _, look in looks).most_common()),
+        duplicates=_duplicates(looks),
+        odd=dict(odd.most_common()),
+        odd_pictures=remarks[:_REMARKS],
+        skipped=[Remark(name=one_line(each.name), what=one_line(each.reason)) for each in skipped],
+        notes=list(found.notes),
+    )
+    totals = label_totals(overview).values()
+    return overview.model_copy(update={"imbalance": max(totals) / min(totals) if all(totals) else None})
+
+
+def _order(part: str) -> tuple[int, str]:
+    usual = (ALL, TRAIN, VALIDATION, TEST)
+    return usual.index(part) if part in usual else len(usual), part
+
+
+def _spread(values: list[int]) -> Spread | None:
+    return Spread(min=min(values), median=median(values), max=max(values)) if values else None
+
+
+def _duplicates(looks: Sequence[tuple[Sample, _Look]]) -> Duplicates:
+    by_content: dict[bytes, list[Sample]] = defaultdict(list)
+    for sample, look in looks:
+        by_content[look.content].append(sample)
+    groups = [_group(samples) for samples in by_content.values() if len(samples) > 1]
+    groups.sort(key=lambda group: (-len(group.labels), -len(group.parts)))
+    return Duplicates(
+        groups=len(groups),
+        pictures=sum(group.pictures for group in groups),
+        groups_across_parts=sum(len(group.parts) > 1 for group in groups),
+        groups_across_labels=sum(len(group.labels) > 1 for group in groups),
+        shown=groups[:_GROUPS],
+    )
+
+
+def _group(samples: Sequence[Sample]) -> DuplicateGroup:
+    return DuplicateGroup(
+        pictures=len(samples),
+        names=[one_line(sample.name) for sample in samples[:_NAMES]],
+        labels=sorted({one_line(sample.label) for sample in samples}),
+        parts=sorted({sample.part or ALL for sample in samples}, key=_order),
+    )

@@ -1,0 +1,96 @@
+"""How far uploads are: read from Kafka's own book of what the group has done, and written to the store."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable, Collection
+from dataclasses import replace
+from typing import Final
+
+from framewatch.model.filters import EventFilter
+from framewatch.storage.mongo.erasure import Erased
+from framewatch.storage.mongo.uploads import UploadStore
+from framewatch.uploads.jobs import OPEN, Job, Sent
+
+_log = logging.getLogger(__name__)
+
+_SAVE_S: Final = 1.0  # between two of the same upload
+_STALLED_S: Final = 6 * 3600.0  # without a frame classified
+_LOST_US: Final = 24 * 3600 * 1_000_000  # after which an upload that nobody has is given up
+_LOOKED_AT: Final = 200  # uploads of the store, for such ones
+
+
+class Progress:
+    """Follows uploads. Every method raises StoreUnavailable."""
+
+    def __init__(
+        self,
+        store: UploadStore,
+        committed: Callable[[int], int | None],
+        erase: Callable[[EventFilter], Erased],
+        on_end: Callable[[str], None],
+    ) -> None:
+        """Over the store of uploads, and as ``Uploads`` is given the rest."""
+        self._store, self._committed, self._erase, self._on_end = store, committed, erase, on_end
+        self._saving = threading.Lock()
+
+    def look(self, job: Job) -> bool:
+        """See how far its frames are, and say so to the store; whether it is over and can be forgotten."""
+        upload = job.upload
+        sent = job.sent  # after the upload: what is on the topic is known in full before it is being classified
+        if upload.state in {"sending", "classifying"} and sent.last_offset is not None:
+            classified = self._classified(sent)
+            if classified > upload.classified:
+                job.moved_s = time.monotonic()
+                job.change(classified=classified)
+            if upload.state == "classifying":
+                if classified >= sent.delivered:
+                    job.change(state="failed" if upload.error else "done")
+                elif time.monotonic() - job.moved_s > _STALLED_S:
+                    why = f"none of its frames was classified for {_STALLED_S / 3600:g} h"
+                    job.change(state="failed", error=why)
+        ended = job.upload.state not in OPEN
+        if job.deleted:
+            if ended:
+                self._erase(EventFilter(stream=job.upload.id))
+            return ended
+        if ended and job.saved != job.upload:
+            self._on_end(job.upload.id)
+        if job.saved != job.upload and (ended or time.monotonic() - job.saved_s > _SAVE_S):
+            self.save(job)
+        return ended and job.saved == job.upload
+
+    def save(self, job: Job) -> None:
+        """Tell the store, if there is anything new."""
+        with self._saving:
+            upload = job.upload
+            if not job.deleted and job.saved != upload:
+                self._store.save(upload)
+                job.saved, job.saved_s = upload, time.monotonic()
+
+    def delete(self, upload_id: str) -> Erased:
+        """Delete the upload and what was seen in it. Of a job ``deleted`` is to be set before."""
+        with self._saving:  # so that nobody saves it just after
+            erased = self._erase(EventFilter(stream=upload_id))
+            self._store.delete(upload_id)
+            return erased
+
+    def sweep(self, ours: Collection[str]) -> None:
+        """Give up uploads of servers that are gone with their files."""
+        for upload in self._store.newest(_LOOKED_AT):
+            old = upload.time_us < time.time_ns() // 1000 - _LOST_US
+            if old and upload.state in OPEN and upload.id not in ours:
+                self._on_end(upload.id)
+                self._store.save(replace(upload, state="failed", error="the server that had it is gone"))
+
+    def _classified(self, sent: Sent) -> int:
+        """Frames of it that are stored. Between them lie those of other streams: it is exact at the end only."""
+        if sent.partition is None or sent.first_offset is None or sent.last_offset is None:
+            return 0
+        offset = self._committed(sent.partition)
+        if offset is None or offset <= sent.first_offset:
+            return 0
+        done = min(1.0, (offset - sent.first_offset) / (sent.last_offset + 1 - sent.first_offset))
+        return int(done * sent.delivered)

@@ -1,0 +1,159 @@
+"""The API's own description: ``/openapi.json`` (OpenAPI 3.1), and ``/docs``, a page to read and try it.
+
+The page is Swagger UI, taken from an installed package and served from here; nothing of it comes from another host.
+The one from flask-openapi3 itself is not used: it has its script inside the page, and brings in every such package
+that happens to be installed.
+"""
+
+from __future__ import annotations
+
+import re
+from importlib.resources import files
+from pathlib import Path
+from typing import Any, Final
+
+from flask import Response, jsonify, render_template, send_from_directory
+from flask_openapi3.blueprint import APIBlueprint
+from flask_openapi3.models.tag import Tag
+from flask_openapi3.openapi import OpenAPI
+from flask_openapi3.utils import HTTP_STATUS, parse_rule
+
+from framewatch.web.api.problems import ANY_PARAMETERS, MIMETYPE
+
+TAG: Final = Tag(name="pages", description="What browsers open, and this description.")
+
+_SWAGGER: Final = Path(str(files("flask_openapi3_swagger") / "templates" / "swagger"))
+_FILES: Final = {"swagger-ui.css": "css", "swagger-ui-bundle.js": "js"}
+_MAX_AGE_S: Final = 24 * 3600
+_POLICY: Final = (
+    # Stricter than elsewhere, but for its icons, which are in its style sheet.
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; "
+    "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+)
+_SECTIONS: Final = re.compile(r"^(Args|Raises|Returns|Yields):.*", re.MULTILINE | re.DOTALL)
+_SAFE: Final = frozenset({"get", "head", "options"})
+_RETRY: Final = {"Retry-After": {"description": "seconds to wait", "schema": {"type": "integer"}}}
+
+
+def blueprint(document: dict[str, Any]) -> APIBlueprint:
+    """The room of the description.
+
+    Args:
+        document: what ``/openapi.json`` answers; it may be filled after this.
+    """
+    room = APIBlueprint("docs", __name__, abp_tags=[TAG])
+
+    @room.get("/docs", summary="This description as a page", responses={200: html()})
+    def page() -> Response:
+        response = Response(render_template("docs.html"))
+        response.headers["Content-Security-Policy"] = _POLICY
+        return response
+
+    @room.get("/openapi.json", summary="This description (OpenAPI 3.1)", responses={200: of_kind("application/json")})
+    def openapi() -> Response:
+        return jsonify(document)
+
+    def add(name: str) -> None:
+        kind = "text/css" if name.endswith(".css") else "text/javascript"
+
+        @room.get(
+            f"/docs/{name}",
+            summary="A part of that page",
+            endpoint=name.replace(".", "_"),
+            responses={200: of_kind(kind)},
+        )
+        def part() -> Response:
+            return send_from_directory(_SWAGGER / _FILES[name], name, max_age=_MAX_AGE_S)
+
+    for name in _FILES:
+        add(name)
+    return room
+
+
+def of_kind(*mimetypes: str, description: str = "OK") -> dict[str, Any]:
+    """An answer that is no JSON object of ours, for the description of an operation."""
+    return {"description": description, "content": {mimetype: {} for mimetype in mimetypes}}
+
+
+def html() -> dict[str, Any]:
+    """An answer that is a page."""
+    return of_kind("text/html")
+
+
+def described(app: OpenAPI, password: bool) -> dict[str, Any]:
+    """The application's document: what its rooms say of themselves, and what is the same for all.
+
+    Args:
+        app: with all its rooms.
+        password: whether one is asked for.
+    """
+    document: dict[str, Any] = app.api_doc
+    endpoints = {
+        (parse_rule(rule.rule), method.lower()): rule.endpoint
+        for rule in app.url_map.iter_rules()
+        for method in rule.methods or ()
+    }
+    for path, item in document["paths"].items():
+        for method, operation in item.items():
+            endpoint = endpoints[path, method]
+            operation["operationId"] = _operation_id(endpoint)
+            _tidy_texts(operation)
+            for parameter in operation.get("parameters", ()):
+                _without_null(parameter["schema"])
+            _complete_answers(operation, method, password, endpoint in ANY_PARAMETERS)
+    if password:
+        document["components"]["securitySchemes"] = {"basic": {"type": "http", "scheme": "basic"}}
+        document["security"] = [{"basic": []}]
+    else:
+        document["components"].pop("securitySchemes", None)
+    return document
+
+
+def _operation_id(endpoint: str) -> str:
+    """``events.delete`` becomes ``events_delete``, and ``events.events`` just ``events``."""
+    return re.sub(r"\W", "_", re.sub(r"^(\w+)\.(?=\1)", "", endpoint))
+
+
+def _without_null(schema: dict[str, Any]) -> None:
+    """What may be left out of an address cannot stand there as null, as the models have it."""
+    kinds = [kind for kind in schema.get("anyOf", ()) if kind != {"type": "null"}]
+    if len(kinds) == 1:
+        del schema["anyOf"]
+        schema.update(kinds[0])
+    if schema.get("default", ...) is None:
+        del schema["default"]
+
+
+def _tidy_texts(operation: dict[str, Any]) -> None:
+    """Docstrings for readers of the API: without what is for readers of the code."""
+    text = operation.pop("description", "").replace("<br/>", "\n")
+    operation["summary"] = operation.get("summary", "").rstrip(".")
+    text = _SECTIONS.sub("", text).strip()
+    if text.rstrip(".") not in {"", operation["summary"]}:
+        operation["description"] = text
+
+
+def _complete_answers(operation: dict[str, Any], method: str, password: bool, any_parameters: bool) -> None:
+    """Errors as they are: those told, those of every operation, all of them problems in JSON."""
+    answers = operation["responses"]
+    if any_parameters and "parameters" not in operation:
+        answers.pop("422", None)  # which the library adds to all
+    common = {"401": password, "403": method not in _SAFE}
+    for status in [status for status, there in common.items() if there]:
+        answers.setdefault(status, {"description": HTTP_STATUS[status]})
+    answers["default"] = {"description": "Any other error"}
+    for status, answer in answers.items():
+        if status == "default" or (status >= "400" and "application/json" not in _kept(answer)):
+            name = "InvalidRequest" if status == "422" else "Problem"
+            answer["content"] = {MIMETYPE: {"schema": {"$ref": f"#/components/schemas/{name}"}}}
+        if status in {"429", "503"}:
+            answer.setdefault("headers", _RETRY)
+    operation["responses"] = dict(sorted(answers.items()))
+
+
+def _kept(answer: dict[str, Any]) -> dict[str, Any]:
+    """Content of an error that is no problem but an answer like others, such as bad health."""
+    content: dict[str, Any] = answer.get("content", {})
+    schema = content.get("application/json", {}).get("schema", {})
+    reference = schema.get("$ref") or schema.get("items", {}).get("$ref", "")
+    return {} if reference.endswith(("/Problem", "/InvalidRequest")) else content

@@ -1,0 +1,94 @@
+"""Figures for Prometheus: counted where things happen, read when they are asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Final
+
+from flask import Response, request
+from flask_openapi3.blueprint import APIBlueprint
+from flask_openapi3.models.tag import Tag
+from prometheus_client import CollectorRegistry, ProcessCollector
+from prometheus_client.exposition import choose_encoder
+from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamily, InfoMetricFamily, Metric
+from prometheus_client.registry import Collector
+
+from framewatch.consumer.health import Health
+from framewatch.consumer.stats import Stats
+from framewatch.live.hub import LiveHub
+from framewatch.web.api.docs import of_kind
+
+TAG: Final = Tag(name="state", description="What this worker is and how it does.")
+
+_COUNTERS: Final = {
+    "received": ("frames_received", "Records taken from the topic"),
+    "classified": ("frames_classified", "Frames classified and shown"),
+    "rejected": ("frames_rejected", "Records that are no frames, put on the rejected topic"),
+    "stored": ("events_stored", "Events that were new to the store"),
+    "duplicates": ("events_duplicate", "Events that the store had already"),
+    "done": ("frames_done", "Records whose offset may be committed"),
+}
+
+
+class _Figures(Collector):
+    """What the worker knows of itself at the moment it is asked."""
+
+    def __init__(self, hub: LiveHub, health: Callable[[], Health], about: dict[str, str]) -> None:
+        self._hub = hub
+        self._health = health
+        self._about = about
+
+    def collect(self) -> Iterator[Metric]:
+        """Every figure but the histograms, which are metrics of their own."""
+        health = self._health()
+        for counter, (name, text) in _COUNTERS.items():
+            yield CounterMetricFamily(f"framewatch_{name}", text, health.counts.get(counter, 0))
+        yield GaugeMetricFamily(
+            "framewatch_partitions", "Partitions that the group has given to this worker", health.partitions
+        )
+        if health.lag is not None:
+            yield GaugeMetricFamily(
+                "framewatch_lag_frames", "Frames in these partitions that are not shown yet", health.lag
+            )
+        yield GaugeMetricFamily("framewatch_viewers", "Live viewers", self._hub.viewers)
+        up = GaugeMetricFamily("framewatch_up", "Whether a part answers", labels=["part"])
+        for part, state in {"broker": health.broker, "store": health.store}.items():
+            up.add_metric([part], float(state == "up"))
+        yield up
+        yield from self._of_streams()
+        yield InfoMetricFamily("framewatch_build", "What runs", self._about)
+
+    def _of_streams(self) -> Iterator[Metric]:
+        """At most as many of each as the hub has streams, whose number is bounded."""
+        rate = GaugeMetricFamily("framewatch_stream_frames_per_second", "Frames shown a second", labels=["stream"])
+        age = GaugeMetricFamily("framewatch_stream_age_seconds", "Age of the newest frame", labels=["stream"])
+        for status in self._hub.streams():
+            rate.add_metric([status.stream], status.frames_per_second)
+            age.add_metric([status.stream], status.age_s)
+        yield from (rate, age)
+
+
+def blueprint(hub: LiveHub, health: Callable[[], Health], stats: Stats | None, about: dict[str, str]) -> APIBlueprint:
+    """The room of the figures.
+
+    Args:
+        hub: of the live pictures.
+        health: gives the health as last seen.
+        stats: has the histograms; without it there are none.
+        about: what runs, as text by name.
+    """
+    registry = CollectorRegistry()  # one for each application: the library's own is one for the process
+    registry.register(_Figures(hub, health, about))
+    if stats is not None:
+        for histogram in stats.histograms:
+            registry.register(histogram)
+    ProcessCollector(registry=registry)
+    room = APIBlueprint("metrics", __name__, abp_tags=[TAG])
+
+    @room.get("/metrics", summary="Figures for Prometheus", responses={200: of_kind("text/plain")})
+    def metrics() -> Response:
+        """In the text format of Prometheus, or in OpenMetrics where the client prefers that."""
+        encode, content_type = choose_encoder(request.headers.get("Accept", ""))
+        return Response(encode(registry), content_type=content_type, headers={"Cache-Control": "no-store"})
+
+    return room

@@ -1,0 +1,214 @@
+"""The web pages of a worker, and what follows the events: made of real clients, for as long as the worker runs."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, closing, contextmanager
+from datetime import UTC, datetime
+from functools import partial
+from importlib.metadata import version
+
+import requests
+from flask import Flask
+from pymongo.database import Database
+
+from framewatch.activity.rules import Rule, load_rules, unknown_labels
+from framewatch.alerting.webhook import Webhook, shown_address
+from framewatch.consumer.health import HealthMonitor
+from framewatch.consumer.sinks.activity import Activity, end_alerts
+from framewatch.consumer.stats import Stats
+from framewatch.embedded.home import Endpoints, Home
+from framewatch.errors import SettingError
+from framewatch.kafka.admin import ResilientAdmin
+from framewatch.kafka.clients import make_admin, make_frame_reader
+from framewatch.kafka.frame_reader import FrameReader
+from framewatch.kafka.group_offsets import committed_offsets
+from framewatch.live.erasure import Erasure
+from framewatch.live.feed import Feed
+from framewatch.live.hub import LiveHub
+from framewatch.model.alert import Alert
+from framewatch.model.filters import EventFilter
+from framewatch.settings import Settings
+from framewatch.storage.mongo.alerts import AlertStore
+from framewatch.storage.mongo.documents import Document
+from framewatch.storage.mongo.episodes import EpisodeStore
+from framewatch.storage.mongo.erasure import Erased, erase
+from framewatch.storage.mongo.queries import EventQueries
+from framewatch.storage.mongo.uploads import UploadStore
+from framewatch.uploads.folder import UploadFolder
+from framewatch.uploads.jobs import UploadLimits
+from framewatch.uploads.process import producer_process
+from framewatch.uploads.service import Uploads
+from framewatch.vision.presets import ClassifierFactory
+from framewatch.web.api.predict import Limits
+from framewatch.web.app import create_app
+from framewatch.web.predictor import Predictor
+from framewatch.web.records import Records
+from framewatch.web.schemas import AboutOut
+
+_log = logging.getLogger(__name__)
+
+
+def check_rules(settings: Settings, labels: Sequence[str]) -> tuple[Rule, ...]:
+    """The rules of the settings, none without a file.
+
+    Raises:
+        SettingError: they cannot be used, or name a label that the classifier never gives.
+    """
+    if settings.rules is None:
+        return ()
+    rules = load_rules(settings.rules)
+    if wrong := unknown_labels(rules, labels):
+        raise SettingError(f"{settings.named('rules')}: {'; '.join(wrong)}")
+    return rules
+
+
+def check_webhook(settings: Settings) -> str | None:
+    """The address that alerts are posted to, if any.
+
+    Raises:
+        SettingError: it is no address of that kind. It may hold a password, so it is not shown.
+    """
+    if settings.webhook is None:
+        return None
+    address = settings.webhook.get_secret_value()
+    try:
+        shown_address(address)
+    except SettingError as error:
+        raise SettingError(f"{settings.named('webhook')}: {error}") from None
+    return address
+
+
+def make_activity(
+    settings: Settings, database: Database[Document], rules: Sequence[Rule], on_alert: Callable[[Alert], None]
+) -> Activity:
+    """What keeps episodes and alerts of a worker."""
+    return Activity(
+        EpisodeStore(database),
+        AlertStore(database),
+        rules,
+        round(settings.episode_gap * 1_000_000),
+        on_alert,
+        has_webhook=settings.webhook is not None,
+    )
+
+
+@contextmanager
+def told_of_alerts(settings: Settings, database: Database[Document], feed: Feed) -> Iterator[Callable[[Alert], None]]:
+    """What is to be called with each alert: listeners of the feed hear of it, and the webhook where there is one."""
+    address = check_webhook(settings)
+    if address is None:
+        yield feed.publish_alert
+        return
+    with closing(Webhook(address, AlertStore(database), requests.Session())) as webhook:
+        webhook.start()
+
+        def tell(alert: Alert) -> None:
+            feed.publish_alert(alert)
+            webhook.wake()
+
+        yield tell
+
+
+@contextmanager
+def open_site(
+    settings: Settings,
+    where: Endpoints,
+    database: Database[Document],
+    hub: LiveHub,
+    monitor: HealthMonitor,
+    stats: Stats,
+    feed: Feed,
+    classifiers: ClassifierFactory,
+    rules: Sequence[Rule],
+    frames_days: Callable[[], float | None],
+) -> Iterator[Flask]:
+    """The application over all that this worker has; what it is made of ends with it."""
+    options = settings.kafka_options
+
+    def erase_and_forget(erased: EventFilter) -> Erased:
+        counted = erase(database, erased)
+        hub.forget(erased)
+        return counted
+
+    with ExitStack() as ending:
+        predictor = ending.enter_context(closing(Predictor(classifiers.make, classifiers.labels)))
+        frames = FrameReader(partial(make_frame_reader, where.kafka, options), settings.topic)
+        ending.enter_context(closing(frames))
+        records = Records(
+            events=EventQueries(database),
+            episodes=EpisodeStore(database),
+            alerts=AlertStore(database),
+            erase=erase_and_forget,
+            read_frame=frames.read,
+            retention_us=settings.retention_us,
+        )
+        ending.enter_context(closing(Erasure(hub, records.episodes.erased_after, settings.retention_us)))
+        uploads = _uploads(settings, where, database, erase_and_forget, feed.publish_alert)
+        if uploads is not None:
+            ending.enter_context(closing(uploads.start()))
+        yield create_app(
+            hub,
+            monitor.health,
+            settings.user,
+            settings.password.get_secret_value() if settings.password else None,
+            predictor,
+            Limits(round(settings.max_upload_mb * 1e6), settings.max_predictions),
+            records=records,
+            feed=feed,
+            uploads=uploads,
+            rules=rules,
+            about=_about(settings, classifiers, rules),
+            frames_days=frames_days,
+            origins=settings.origins,
+            hosts=settings.hosts if settings.hosts or settings.is_loopback() else None,
+            stats=stats,
+        )
+
+
+def _uploads(
+    settings: Settings,
+    where: Endpoints,
+    database: Database[Document],
+    erase: Callable[[EventFilter], Erased],
+    on_alert: Callable[[Alert], None],
+) -> Uploads | None:
+    """What takes files, or None where there is no place for them, which is said: all else goes on without."""
+    try:
+        folder = UploadFolder(Home(settings.home).uploads)
+    except SettingError as error:
+        _log.warning("%s: nothing can be uploaded; name another folder by --home", error)
+        return None
+    admin = ResilientAdmin(partial(make_admin, where.kafka, settings.kafka_options))
+    committed = committed_offsets(admin, settings.group, settings.topic)
+    limits = UploadLimits(
+        image_bytes=round(settings.max_upload_mb * 1e6), video_bytes=round(settings.max_video_mb * 1e6)
+    )
+    return Uploads(
+        folder,
+        UploadStore(database),
+        producer_process(settings),
+        committed,
+        erase,
+        limits,
+        partial(end_alerts, episodes=EpisodeStore(database), alerts=AlertStore(database), on_alert=on_alert),
+    )
+
+
+def _about(settings: Settings, classifiers: ClassifierFactory, rules: Sequence[Rule]) -> AboutOut:
+    return AboutOut(
+        version=version("framewatch"),
+        preset=settings.preset if settings.chosen("preset", "model") != "model" else None,
+        model=classifiers.model,
+        labels=list(classifiers.labels),
+        retention_days=settings.retention_days,
+        frames_days=None,  # told once Kafka has answered
+        webhook=settings.webhook is not None,
+        output=settings.output is not None,
+        max_upload_mb=settings.max_upload_mb,
+        max_video_mb=settings.max_video_mb,
+        password=settings.password is not None,
+        rules=len(rules),
+        started=datetime.now(UTC),
+    )
