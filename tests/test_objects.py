@@ -357,7 +357,9 @@ def test_a_program_that_used_a_bucket_ends_without_a_word(s3: ObjectStore) -> No
 
 def test_who_uses_no_bucket_does_not_load_its_client() -> None:
     program = (
-        "import sys, cli, objects; objects.open_objects('/tmp', objects.Access()); print('pyarrow' in sys.modules)"
+        "import sys; from framewatch import cli; from framewatch.objects.base import Access; "
+        "from framewatch.objects.open import open_objects; open_objects('/tmp', Access()); "
+        "print('pyarrow' in sys.modules)"
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=200, check=False)
     assert done.stdout == "False\n", done.stderr

@@ -185,7 +185,7 @@ def test_the_name_of_a_model_of_faces_tells_the_face_detector_too(
     before = bundle_factory(bundles["moods"]).make().model
     assert before.startswith("moods@")
     assert before != bundles.load("moods").model
-    monkeypatch.setattr("vision.emotions.faces_model", lambda: "faces@2-other")
+    monkeypatch.setattr("framewatch.vision.models.face_labels.faces_model", lambda: "faces@2-other")
     assert bundle_factory(bundles["moods"]).make().model != before
 
 
@@ -203,7 +203,7 @@ def test_a_model_is_loaded_once_for_all_lanes(bundles: Made, monkeypatch: pytest
         loads.append(bundle)
         return load_runtime(bundle, runtime, threads)
 
-    monkeypatch.setattr("vision.presets.load_runtime", load)
+    monkeypatch.setattr("framewatch.vision.presets.load_runtime", load)
     factory = bundle_factory(bundles["colours"])
     assert loads == [], "to check is not to load"
     with ThreadPoolExecutor(4) as pool:

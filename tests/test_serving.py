@@ -99,7 +99,7 @@ def test_the_example_of_the_docs_is_a_preset_by_one_file_and_one_line(
     file, line = re.findall(r"```python\n(.*?)```", PAGE.read_text(), re.S)
     name = re.search(r"For example, `src/(vision/\w+\.py)`:", PAGE.read_text())
     assert name is not None
-    sources = Path(shutil.copytree(REPOSITORY / "src", tmp_path / "src"))
+    sources = Path(shutil.copytree(REPOSITORY / "src", tmp_path / "framewatch"))
     (sources / name[1]).write_text(file)
     table = sources / "vision" / "presets.py"
     before = table.read_text()
@@ -107,7 +107,7 @@ def test_the_example_of_the_docs_is_a_preset_by_one_file_and_one_line(
     assert len(table.read_text().splitlines()) == len(before.splitlines()) + 1
     (preset,) = ast.literal_eval("[" + line.partition(":")[0] + "]")
 
-    consumed(framewatch, topic, database, pictures, 24, "--preset", preset, PYTHONPATH=str(sources))
+    consumed(framewatch, topic, database, pictures, 24, "--preset", preset, PYTHONPATH=str(tmp_path))
     assert database["events"].distinct("model") == ["brightness@1"]
     assert {document["label"] for document in database["events"].find()} == {"dark"}
 

@@ -51,8 +51,10 @@ class Trained:
 
 
 PRESETS: Final[dict[str, Written | Trained]] = {
-    "faces": Written("vision.faces:HaarFaces"),
-    "faces-mtcnn": Written("vision.mtcnn:MtcnnFaces", extra="mtcnn", packages=("mtcnn", "tensorflow")),
+    "faces": Written("framewatch.vision.detectors.faces:HaarFaces"),
+    "faces-mtcnn": Written(
+        "framewatch.vision.detectors.mtcnn:MtcnnFaces", extra="mtcnn", packages=("mtcnn", "tensorflow")
+    ),
     "emotions": Trained("emotion"),
     "smoking": Trained("mobilenet"),
     "actions": Trained("mobilenet-lstm"),
