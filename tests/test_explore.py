@@ -157,7 +157,10 @@ def test_the_command_says_what_it_found_in_a_bucket_and_needs_no_tensorflow(tmp_
     files = {f"set/{path.relative_to(source).as_posix()}": path.read_bytes() for path in source.rglob("*.*")}
     bucket, out = s3.bucket(files), tmp_path / "out"
     arguments = ["explore", "--data", f"s3://{bucket}/set/", "--out", str(out), "--json", "--home", str(tmp_path)]
-    program = f"import sys; from framewatch import cli; cli.cli({arguments!r}, standalone_mode=False); assert 'keras' not in sys.modules"
+    program = (
+        f"import sys; from framewatch import cli; cli.cli({arguments!r}, standalone_mode=False); "
+        "assert 'keras' not in sys.modules"
+    )
     done = subprocess.run(
         [sys.executable, "-c", program],
         env={**os.environ, **s3.environment},
