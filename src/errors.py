@@ -8,6 +8,7 @@ FramewatchError
 ├── BadBundle           a folder is not a trained model that can be served
 ├── DataError           pictures and labels from which nothing can be learned or measured
 ├── CapacityExceeded             as many as there are places for are watching, listening or reading
+├── TopicRefused        Kafka refuses a topic for good, such as for want of rights
 ├── ServiceError        an embedded service (Kafka, store) cannot be prepared, started or kept up
 └── Unavailable
     ├── BrokerUnavailable   no Kafka broker answers
@@ -62,6 +63,10 @@ class CapacityExceeded(FramewatchError):
 
 class ServiceError(FramewatchError):
     """An embedded service cannot be prepared, started or kept up."""
+
+
+class TopicRefused(FramewatchError):
+    """Kafka refuses to make a topic, for good: want of rights, a policy, a name that it does not take."""
 
 
 class Unavailable(FramewatchError):

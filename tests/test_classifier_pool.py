@@ -62,7 +62,7 @@ def received(
 
 
 def numbers(outcomes: Sequence[Outcome]) -> list[int]:
-    return [outcome.received.offset for outcome in outcomes]
+    return [outcome.consumed.offset for outcome in outcomes]
 
 
 # Batches.
@@ -109,7 +109,7 @@ def test_what_waits_while_a_lane_works_is_its_next_batch() -> None:
     assert [len(shades) for _, shades in classifier.calls] == [1, 8, 8, 3]
     assert numbers(found) == list(range(20))
     assert all(
-        isinstance(outcome, ClassifiedFrame) and outcome.frame.number == outcome.received.offset for outcome in found
+        isinstance(outcome, ClassifiedFrame) and outcome.frame.number == outcome.consumed.offset for outcome in found
     )
 
 
@@ -129,9 +129,9 @@ def test_lanes_share_what_waits_instead_of_one_taking_it_all() -> None:
 
 def test_room_is_a_batch_in_work_and_one_waiting_for_each_lane() -> None:
     with lanes(Recorder(8), Recorder(8)) as some:
-        assert some.room == 32
+        assert some.capacity == 32
     with lanes(Recorder(1), Recorder(1)) as some:
-        assert some.room == 8
+        assert some.capacity == 8
 
 
 def test_where_classifiers_remember_each_stream_has_one_lane_and_its_order() -> None:
@@ -270,28 +270,18 @@ def test_a_file_that_is_more_than_a_picture_is_no_crop() -> None:
 # InFlightLimiter.
 
 
-def test_room_is_bounded_by_what_waits_and_by_bytes() -> None:
-    room = InFlightLimiter(max_waiting=3, max_bytes=1000)
+def test_what_is_in_flight_is_bounded_in_number_and_in_bytes() -> None:
+    in_flight = InFlightLimiter(max_waiting=3, max_bytes=1000)
     for _ in range(3):
-        assert room.wait_for_capacity(0)
-        room.received(10)
-    assert not room.wait_for_capacity(0.01)
-    room.shown()
-    assert room.wait_for_capacity(0)
-    room.received(5000)  # larger than all there is: taken in, but nothing beside it
-    room.shown()
-    assert not room.wait_for_capacity(0.01)
-    room.done(3)
-    assert not room.wait_for_capacity(0.01)
-    room.done(1)
-    assert room.wait_for_capacity(0)
-
-
-def test_room_tells_when_all_is_done() -> None:
-    room = InFlightLimiter(8)
-    room.received(1)
-    room.received(1)
-    assert room.wait_empty(lambda: False, 0.05) == 2
-    assert room.wait_empty(lambda: True, 60) == 2
-    threading.Timer(0.1, lambda: room.done(2)).start()
-    assert room.wait_empty(lambda: False, 60) == 0
+        assert in_flight.wait_for_capacity(0)
+        in_flight.consumed(10)
+    assert not in_flight.wait_for_capacity(0.01)
+    in_flight.shown()
+    assert in_flight.wait_for_capacity(0)
+    in_flight.consumed(5000)  # larger than all there is: taken in, but nothing beside it
+    in_flight.shown()
+    assert not in_flight.wait_for_capacity(0.01)
+    in_flight.done(3)
+    assert not in_flight.wait_for_capacity(0.01)
+    in_flight.done(1)
+    assert in_flight.wait_for_capacity(0)

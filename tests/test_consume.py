@@ -84,8 +84,8 @@ class World:
     def wait_done(self, n: int) -> None:
         wait_for(lambda: self.counts()["done"] >= n, f"{n} frames done", 120)
 
-    def rejected(self, n: int) -> list[dict[str, str]]:
-        """Headers of the first n rejected records."""
+    def dead_letters(self, n: int) -> list[dict[str, str]]:
+        """Headers of the first n dead letters."""
         consumer = Consumer(
             {
                 "bootstrap.servers": self.kafka,
@@ -181,7 +181,7 @@ def test_an_event_tells_what_was_seen_where_and_when(world: World) -> None:
     assert difference < 10
 
 
-def test_corrupt_records_go_to_the_rejected_topic_with_a_reason_while_the_stream_goes_on(world: World) -> None:
+def test_corrupt_records_go_to_the_dead_letters_with_a_reason_while_the_stream_goes_on(world: World) -> None:
     world.consume("--quiet")
     good = to_record(frame(0))
     jpeg = good.value or b""
@@ -209,11 +209,11 @@ def test_corrupt_records_go_to_the_rejected_topic_with_a_reason_while_the_stream
         world.send(record)
     world.send(to_record(frame(1)))
     world.wait_done(len(expected) + 1)
-    rejected = world.rejected(len(expected))
-    assert sorted(headers["reason"] for headers in rejected) == sorted(expected)
-    assert all(headers["source_topic"] == world.topic and headers["detail"] for headers in rejected)
-    assert {headers.get("original_bytes") for headers in rejected} == {None, "10000000"}
-    assert world.counts()["rejected"] == len(expected)
+    letters = world.dead_letters(len(expected))
+    assert sorted(headers["reason"] for headers in letters) == sorted(expected)
+    assert all(headers["source_topic"] == world.topic and headers["detail"] for headers in letters)
+    assert {headers.get("original_bytes") for headers in letters} == {None, "10000000"}
+    assert world.counts()["dead_letters"] == len(expected)
     assert b"cam" in world.get("/streams")
 
 

@@ -203,7 +203,7 @@ def test_a_topic_name_is_what_kafka_takes() -> None:
     for name in ("", ".", "..", "a/b", "a b", "ä", "a" * 201):
         with pytest.raises(ValueError, match="1 to 200 letters"):
             checked_topic_name(name)
-    assert checked_topic_name(dead_letter_topic("distributed-video1")) == "distributed-video1-rejected"
+    assert checked_topic_name(dead_letter_topic("distributed-video1")) == "distributed-video1-dead-letters"
 
 
 def test_run_ids_are_names_and_differ() -> None:

@@ -36,10 +36,11 @@ RUN = "run-1"
 # A worker whose store kills the process after the store's answer and before anything is committed.
 DIES_BEFORE_COMMIT = """
 import os, signal, sys
-from framewatch.cli.consume import run_worker
+from framewatch.wiring.worker import run_worker
 from framewatch.settings import load_settings
 from framewatch.embedded.home import endpoints
-from framewatch.storage.mongo.events import EventStore, connect
+from framewatch.storage.mongo.client import connect
+from framewatch.storage.mongo.events import EventStore
 import threading
 
 class DyingStore(EventStore):

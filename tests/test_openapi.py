@@ -536,7 +536,7 @@ def figures(app: Flask) -> dict[str, float]:
 
 def test_the_figures_are_those_of_the_worker() -> None:
     stats, hub = Stats(), LiveHub(8)
-    for what, n in {"received": 7, "rejected": 2, "stored": 40, "duplicates": 3, "done": 6}.items():
+    for what, n in {"received": 7, "dead_letters": 2, "dropped": 1, "stored": 40, "duplicates": 3, "done": 6}.items():
         stats.count(what, n)
     for detect_s, latency_s in ((0.004, 0.02), (0.02, 0.3), (9, -5)):
         stats.shown(detect_s, latency_s)
@@ -553,7 +553,8 @@ def test_the_figures_are_those_of_the_worker() -> None:
     for name, value in {
         "framewatch_frames_received_total": 7,
         "framewatch_frames_classified_total": 3,
-        "framewatch_frames_rejected_total": 2,
+        "framewatch_frames_dead_letters_total": 2,
+        "framewatch_frames_dropped_total": 1,
         "framewatch_frames_done_total": 6,
         "framewatch_events_stored_total": 40,
         "framewatch_events_duplicate_total": 3,

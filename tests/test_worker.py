@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import io
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -20,15 +21,17 @@ from pymongo.database import Database
 from conftest import wait_for
 from framewatch.consumer.classifier_pool import ClassifierPool
 from framewatch.consumer.frame_consumer import FrameConsumer
-from framewatch.consumer.sinks.console import line_for
-from framewatch.consumer.sinks.dead_letters import DeadLetterTopic
+from framewatch.consumer.processing import ClassifiedFrame
+from framewatch.consumer.sinks.base import Sink
+from framewatch.consumer.sinks.console import ConsoleSink
+from framewatch.consumer.sinks.events import EventSink
 from framewatch.consumer.stats import Stats
 from framewatch.consumer.worker import Worker
 from framewatch.consumer.writer import Writer
 from framewatch.embedded.home import Endpoints
 from framewatch.errors import BrokerUnavailable
 from framewatch.kafka.broker_health import BrokerHealth
-from framewatch.kafka.clients import make_admin, make_consumer, make_producer, make_rare_producer
+from framewatch.kafka.clients import make_admin, make_consumer, make_producer
 from framewatch.kafka.record import to_record
 from framewatch.kafka.retention import frames_days
 from framewatch.live.hub import LiveHub
@@ -36,8 +39,7 @@ from framewatch.model.detection import Detection
 from framewatch.model.event import Event
 from framewatch.model.filters import EventFilter
 from framewatch.model.frame import Frame, TopicPartition
-from framewatch.model.names import dead_letter_topic
-from framewatch.ports import choose_port
+from framewatch.ports import accepts, choose_port
 from framewatch.settings import Settings, load_settings
 from framewatch.storage.mongo.documents import Document
 from framewatch.storage.mongo.erasure import erase
@@ -64,11 +66,17 @@ class GatedStore(EventStore):
 
 
 @dataclass
-class Running:
-    """A worker in a thread of the test, and the frames it has shown."""
+class Running(Sink):
+    """A worker in a thread of the test, and the frames that its sinks have taken."""
 
     settings: Settings
-    shown: list[tuple[str, int]] = field(default_factory=list)
+    taken: list[tuple[str, int]] = field(default_factory=list)
+
+    def add(self, frames: Sequence[ClassifiedFrame]) -> None:
+        self.taken += [(frame.frame.stream, frame.frame.number) for frame in frames]
+
+    def classified(self) -> int:
+        return int(self.ask("GET", "/health").json()["counts"]["classified"])
 
     def ask(self, method: str, target: str) -> requests.Response:
         return requests.request(method, f"http://127.0.0.1:{self.settings.port}{target}", timeout=30)
@@ -97,7 +105,7 @@ def worker(
             endpoints,
             store._database,
             stop,
-            lambda seen: running.shown.append((seen.frame.stream, seen.frame.number)),
+            [running],
             store=store,
         )
 
@@ -145,13 +153,15 @@ def test_a_store_that_is_silent_for_longer_than_kafkas_patience_costs_nothing(
     for number in range(frames):
         send("s", number)
     with worker(endpoints, store, topic, impatient) as running:
-        wait_for(lambda: len(running.shown) >= 256, "all that is held")
+        wait_for(lambda: accepts(running.settings.port) and running.classified() >= 256, "all that is held")
         time.sleep(10)
-        assert len(running.shown) < frames  # bounded, however long it lasts
+        assert running.classified() < frames  # bounded, however long it lasts
+        health = running.ask("GET", "/health")
+        assert (health.status_code, health.json()["problem"]) == (200, None)  # it is slow, and refuses nothing
         store.gate.set()
         wait_for(lambda: database["events"].estimated_document_count() >= frames, "all events")
         # Nothing was read twice and nothing out of order: the worker never lost its partitions.
-        assert running.shown == [("s", number) for number in range(frames)]
+        assert running.taken == [("s", number) for number in range(frames)]
 
 
 def test_partitions_change_hands_without_a_frame_lost_doubled_or_done_twice(
@@ -173,17 +183,17 @@ def test_partitions_change_hands_without_a_frame_lost_doubled_or_done_twice(
         try:
             with worker(endpoints, store, topic) as first:
                 cameras.start()
-                wait_for(lambda: len(first.shown) > 20 and len(second.shown) > 20, "both at work")
+                wait_for(lambda: len(first.taken) > 20 and len(second.taken) > 20, "both at work")
             # The first has left; the second goes on with all.
-            before = len(second.shown)
+            before = len(second.taken)
             wait_for(
-                lambda: {stream for stream, _ in second.shown[before:]} == set(sent), "all streams at the second"
+                lambda: {stream for stream, _ in second.taken[before:]} == set(sent), "all streams at the second"
             )
         finally:  # else a failure here would leave a camera that runs for ever
             stop.set()
             cameras.join()
-        wait_for(lambda: len(first.shown) + len(second.shown) >= sum(sent.values()), "all frames")
-    shown = sorted(first.shown + second.shown)
+        wait_for(lambda: len(first.taken) + len(second.taken) >= sum(sent.values()), "all frames")
+    shown = sorted(first.taken + second.taken)
     assert shown == sorted((stream, number) for stream, n in sent.items() for number in range(n))
     frames = {(e["stream"], e["frame"]) for e in database["events"].find({}, {"stream": 1, "frame": 1})}
     assert frames == set(shown)
@@ -221,7 +231,7 @@ def test_what_is_deleted_is_not_shown_any_more_whoever_deletes_it(
         for number in range(2):
             send("door", number)
             send("yard", number)
-            wait_for(lambda: len(running.shown) == 2 + 2 * number, "the frames")  # noqa: B023
+            wait_for(lambda: len(running.taken) == 2 + 2 * number, "the frames")  # noqa: B023
             wait_for(lambda: database["events"].estimated_document_count() == 2, "their events")
             assert running.ask("GET", "/snapshot/door.jpg").status_code == 200
             if number == 0:
@@ -259,14 +269,14 @@ def test_a_worker_locked_out_of_its_group_takes_part_again(
     with worker(endpoints, EventStore(database), topic, instance="w") as running:
         for number in range(5):
             send("s", number)
-        wait_for(lambda: len(running.shown) == 5, "the first frames")
+        wait_for(lambda: len(running.taken) == 5, "the first frames")
         other = make_consumer(endpoints.kafka, topic, "w", {})
         other.subscribe([topic])
         wait_for(lambda: other.poll(0.1) is not None or bool(other.assignment()), "the other in its place")
         other.close()
         for number in range(5, 10):
             send("s", number)
-        wait_for(lambda: set(running.shown) == {("s", number) for number in range(10)}, "the frames after it")
+        wait_for(lambda: set(running.taken) == {("s", number) for number in range(10)}, "the frames after it")
         wait_for(lambda: database["events"].estimated_document_count() == 10, "their events")
 
 
@@ -353,18 +363,16 @@ def test_labels_shown_are_steadied_while_those_printed_and_stored_are_raw(
         producer.produce(topic, value=record.value, key=record.key, headers=list(record.headers))
     assert producer.flush(20) == 0
     hub, stats, stop = Watched(), Stats(), threading.Event()
-    lines: list[str] = []
-    rejects = DeadLetterTopic(partial(make_rare_producer, endpoints.kafka, {}), dead_letter_topic(topic))
+    console = io.StringIO()
     worker = Worker(
         partial(make_consumer, endpoints.kafka, topic, None, {}),
         topic,
         ClassifierPool(Torn, 2),
         lambda on_done, on_failure: Writer(
-            store, rejects, stats, lambda seen: None, on_done, on_failure, retention_us=10**15
+            [EventSink(store, stats), ConsoleSink(console)], stats, on_done, on_failure
         ),
         hub,
         stats,
-        lambda seen: lines.append(line_for(seen)),
     )
     thread = threading.Thread(target=worker.run, args=(stop.is_set,))
     thread.start()
@@ -375,7 +383,9 @@ def test_labels_shown_are_steadied_while_those_printed_and_stored_are_raw(
         stop.set()
         thread.join(60)
     raw = [("Sad", "Happy")[number % 2] for number in range(frames)]
-    assert lines == [f"s #{number}: {raw[number]} detected! (confidence 0.60)" for number in range(frames)]
+    assert console.getvalue().splitlines() == [
+        f"s #{number}: {raw[number]} detected! (confidence 0.60)" for number in range(frames)
+    ]
     stored = {e["frame"]: (e["label"], base64.b64decode(e["crop"])) for e in database["events"].find({})}
     assert stored == {number: (raw[number], jpegs[number % 2]) for number in range(frames)}
     assert set(hub.labels) == {("Sad",)}

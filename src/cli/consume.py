@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from framewatch.cli.options import with_settings
-from framewatch.consumer.sinks.console import Console
+from framewatch.consumer.sinks.console import ConsoleSink
 from framewatch.embedded.home import endpoints
 from framewatch.embedded.signals import stop_on_signals
 from framewatch.errors import BrokerUnavailable
@@ -28,7 +28,9 @@ def consume(from_beginning: bool, quiet: bool, settings: Settings) -> None:
     where = endpoints(settings)
     with connect(where.mongodb) as client, stop_on_signals() as stop:
         try:
-            run_worker(settings, where, client[settings.database], stop, None if quiet else Console(), from_beginning)
+            run_worker(
+                settings, where, client[settings.database], stop, () if quiet else [ConsoleSink()], from_beginning
+            )
         except BrokerUnavailable:
             if not stop.is_set():  # else it was told to end while it waited for one: all is well
                 raise

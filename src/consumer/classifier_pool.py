@@ -59,14 +59,14 @@ class ClassifierPool:
             thread.start()
 
     @property
-    def room(self) -> int:
+    def capacity(self) -> int:
         """How many records it takes to keep all lanes busy: for each a batch in work, and the next one."""
         return len(self._threads) * max(_MIN_WAITING, 2 * self._batch_size)
 
-    def submit(self, received: ConsumedRecord) -> Future[Outcome]:
+    def submit(self, consumed: ConsumedRecord) -> Future[Outcome]:
         """The outcome of the record, when a lane has come to it. For one thread."""
         future: Future[Outcome] = Future()
-        self._queue_of(received.record.key).put((received, future))
+        self._queue_of(consumed.record.key).put((consumed, future))
         return future
 
     def close(self, timeout_s: float = 5.0) -> None:
@@ -111,7 +111,7 @@ class ClassifierPool:
 
 def _work(batch: list[_Work], classifier: Classifier) -> None:
     try:
-        outcomes = process([received for received, _ in batch], classifier)
+        outcomes = process([consumed for consumed, _ in batch], classifier)
     except BaseException as error:  # whoever waits for the outcome must hear of it
         for _, future in batch:
             future.set_exception(error)

@@ -1,4 +1,4 @@
-"""Records out of Kafka, one after another; and a new client where the old one has failed for good.
+"""Records from Kafka, one after another, with a new client where the old one has failed for good.
 
 A worker with a fixed instance name that was out of reach for longer than its session may be locked out: the group
 takes its own return for somebody else's. The client then calls itself failed and gives nothing more, although
@@ -42,35 +42,37 @@ class FrameConsumer:
         make_consumer: Callable[[BrokerHealth], Consumer],
         topic: str,
         from_beginning: bool,
-        finish: Callable[[], None],
-        on_places: Callable[[Collection[TopicPartition]], None] = lambda places: None,
+        on_revoked: Callable[[], None],
+        on_lost: Callable[[], None] = lambda: None,
+        on_assigned: Callable[[Collection[TopicPartition]], None] = lambda partitions: None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         """Make the consumer; it joins its group at the first ``next``.
 
         Args:
-            make_consumer: called now, and again when the client is of no more use; it tells the given contact.
+            make_consumer: called now, and again when the client has failed; the client reports to the broker health.
             topic: to read.
             from_beginning: read the topic from its start whatever the group has committed.
-            finish: called before partitions are given back, to have all stored that was received.
-            on_places: called with all partitions there are at each assignment.
+            on_revoked: called before partitions are given back, to store what was consumed.
+            on_lost: called when partitions are lost.
+            on_assigned: called with all partitions of this worker at each assignment.
             clock: seconds that never jump.
         """
         self._make_consumer = make_consumer
         self._topic = topic
-        self._finish = finish
+        self._on_revoked = on_revoked
         self._clock = clock
-        self.offsets = Offsets(from_beginning, finish, on_places)
+        self.offsets = Offsets(from_beginning, on_revoked, on_lost, on_assigned)
         self._subscribed = False
         self._failed_s = -math.inf
-        self._topic_missing = False  # said once, not at each look
+        self._topic_missing = False  # logged once, not at each poll
         self._begin()
 
-    def next(self, has_room: Callable[[float], bool], ended: Callable[[], bool]) -> ConsumedRecord | None:
-        """The next record, or None when none came for a moment, or no room became free before the end.
+    def next(self, has_capacity: Callable[[float], bool], ended: Callable[[], bool]) -> ConsumedRecord | None:
+        """The next record, or None when none came for a moment, or no capacity became free before the end.
 
         Args:
-            has_room: whether one more record may be taken in, waiting so many seconds for it.
+            has_capacity: whether one more record may be taken in, waiting so many seconds for it.
             ended: whether to give up waiting.
 
         Raises:
@@ -80,18 +82,18 @@ class FrameConsumer:
             self._subscribed = True
             self.offsets.subscribe(self._consumer, self._topic)
         self.offsets.allow_commit()
-        if not has_room(_PATIENCE_S) and not self._wait_paused(has_room, ended):
+        if not has_capacity(_PATIENCE_S) and not self._wait_paused(has_capacity, ended):
             return None
         message = self._consumer.poll(_POLL_S)
         if message is None:
-            if self._contact.lost:
+            if self._broker_health.lost:
                 self._replace_client("it knows no broker any more")
             return None
         if (error := message.error()) is not None:
             self._check(error)
             return None
         self._topic_missing = False
-        return _received(message)
+        return _consumed(message)
 
     def leave(self) -> None:
         """Commit and leave the group. The client may wait for a broker that is away: longer than we can."""
@@ -101,24 +103,24 @@ class FrameConsumer:
         if closing.is_alive():
             _log.warning("no answer from Kafka: the last offsets may not be committed, their frames come again")
 
-    def _wait_paused(self, has_room: Callable[[float], bool], ended: Callable[[], bool]) -> bool:
-        """Keep polling with all paused until there is room, so that Kafka does not take the worker for dead."""
+    def _wait_paused(self, has_capacity: Callable[[float], bool], ended: Callable[[], bool]) -> bool:
+        """Keep polling with all paused until there is capacity, so that Kafka does not take the worker for dead."""
         self._consumer.pause(self._consumer.assignment())
-        room = False
-        while not (room or ended()):
+        free = False
+        while not (free or ended()):
             self.offsets.allow_commit()
             # Only callbacks are served; what a rebalance adds meanwhile is not paused and must not be lost.
             if (message := self._consumer.poll(0)) is not None:
                 if (error := message.error()) is not None:
                     self._check(error)
                 else:
-                    back = _received(message)
+                    back = _consumed(message)
                     self._consumer.seek(confluent_kafka.TopicPartition(back.topic, back.partition, back.offset))
                 self._consumer.pause(self._consumer.assignment())
-            room = has_room(_PAUSED_S)
+            free = has_capacity(_PAUSED_S)
         if assigned := self._consumer.assignment():
             self._consumer.resume(assigned)
-        return room
+        return free
 
     def _check(self, error: KafkaError) -> None:
         if error.fatal() or error.code() == KafkaError._FATAL:
@@ -138,8 +140,8 @@ class FrameConsumer:
 
     def _replace_client(self, reason: str) -> None:
         _log.warning("the Kafka client failed and is replaced; some frames come again: %s", reason)
-        self._finish()
-        if self._contact.lost:  # nobody would answer
+        self._on_revoked()
+        if self._broker_health.lost:  # nobody would answer
             self.offsets.detach()
             self._closing()
         else:
@@ -152,12 +154,12 @@ class FrameConsumer:
         return closing
 
     def _begin(self) -> None:
-        self._contact = BrokerHealth()
-        self._consumer = self._make_consumer(self._contact)
+        self._broker_health = BrokerHealth()
+        self._consumer = self._make_consumer(self._broker_health)
         self._subscribed = False
 
 
-def _received(message: Message) -> ConsumedRecord:
+def _consumed(message: Message) -> ConsumedRecord:
     topic, partition, offset = message.topic(), message.partition(), message.offset()
-    assert topic is not None and partition is not None and offset is not None  # a message has a place
+    assert topic is not None and partition is not None and offset is not None  # a message has all three
     return ConsumedRecord(topic, partition, offset, record_of(message))

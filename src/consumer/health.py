@@ -6,16 +6,17 @@ import logging
 import math
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass
 from typing import Any, Final
 
 import confluent_kafka
-from confluent_kafka import KafkaError, KafkaException
+from confluent_kafka import OFFSET_BEGINNING, KafkaError, KafkaException
+from confluent_kafka.admin import OffsetSpec
 
 from framewatch.consumer.stats import Stats
 from framewatch.kafka.admin import ResilientAdmin
-from framewatch.kafka.topics import LATEST
+from framewatch.kafka.topics import EARLIEST, LATEST
 from framewatch.model.frame import TopicPartition
 
 _log = logging.getLogger(__name__)
@@ -32,7 +33,7 @@ class Health:
     """What ``/health`` says.
 
     Attributes:
-        status: ``healthy``, or ``unhealthy`` when a part is down.
+        status: ``healthy``, or ``unhealthy`` when a part is down or nothing is stored any more.
         broker: ``up`` or ``down``.
         store: ``up`` or ``down``.
         partitions: of the topic that the group has given to this worker.
@@ -41,8 +42,9 @@ class Health:
         detect_ms: median time of the classifier for a frame.
         latency_ms: median time from capture to shown.
         viewers: watching now.
-        counts: records received, classified, rejected; events stored and found stored already; records done
-            with, whose offsets may be committed.
+        counts: records received, classified, put among the dead letters, dropped since not even that was possible;
+            events stored and found stored already; records done, whose offsets may be committed.
+        problem: why nothing is stored any more, such as a sink that does not answer; None while all is well.
     """
 
     status: str
@@ -55,6 +57,7 @@ class Health:
     latency_ms: float
     viewers: int
     counts: dict[str, int]
+    problem: str | None = None
 
     def as_json(self) -> dict[str, Any]:
         """All fields."""
@@ -71,12 +74,14 @@ class HealthMonitor:
         positions: Callable[[], dict[TopicPartition, int]],
         stats: Stats,
         viewers: Callable[[], int],
+        problem: Callable[[], str | None] = lambda: None,
     ) -> None:
         self._admin = admin
         self._ping_store = ping_store
         self._positions = positions
         self._stats = stats
         self._viewers = viewers
+        self._problem = problem
         self._broker_seen_s = -math.inf
         self._store_seen_s = -math.inf
         self._lags: dict[TopicPartition, int] | None = None
@@ -90,8 +95,9 @@ class HealthMonitor:
         # By the last answer: a question that nobody answers may itself take long.
         since_s = time.monotonic() - _FRESH_S
         broker, store = self._broker_seen_s > since_s, self._store_seen_s > since_s
+        problem = self._problem()
         return Health(
-            status="healthy" if broker and store else "unhealthy",
+            status="healthy" if broker and store and problem is None else "unhealthy",
             broker="up" if broker else "down",
             store="up" if store else "down",
             partitions=len(self._positions()),
@@ -100,6 +106,7 @@ class HealthMonitor:
             **self._stats.medians_ms(),
             viewers=self._viewers(),
             counts=self._stats.counts(),
+            problem=problem,
         )
 
     def lags(self) -> dict[TopicPartition, int]:
@@ -143,13 +150,21 @@ class HealthMonitor:
         if not positions:
             return {}
         self._leaders_known = False
-        asked = {confluent_kafka.TopicPartition(topic, partition): LATEST for topic, partition in positions}
+        ends = self._offsets(positions, LATEST)
+        unread = [partition for partition, position in positions.items() if position == OFFSET_BEGINNING]
+        starts = self._offsets(unread, EARLIEST) if unread else {}
+        self._leaders_known = True
+        return {
+            partition: max(0, end - starts.get(partition, positions[partition])) for partition, end in ends.items()
+        }
+
+    def _offsets(self, partitions: Iterable[TopicPartition], which: OffsetSpec) -> dict[TopicPartition, int]:
+        asked = {confluent_kafka.TopicPartition(topic, partition): which for topic, partition in partitions}
         futures = self._admin.client.list_offsets(asked, request_timeout=_ANSWER_S)
-        ends = {
+        found = {
             TopicPartition(tp.topic, tp.partition): future.result(_ANSWER_S + 1).offset
             for tp, future in futures.items()
         }
-        if any(end < 0 for end in ends.values()):  # what the client gives when a broker does not answer
+        if any(offset < 0 for offset in found.values()):  # what the client gives when a broker does not answer
             raise TimeoutError("no offsets")
-        self._leaders_known = True
-        return {place: max(0, end - positions[place]) for place, end in ends.items()}
+        return found

@@ -1,10 +1,9 @@
-"""How much a worker may hold at once: records that are not shown yet, and bytes of all that is not stored yet."""
+"""How much a worker may have in flight: records that are not shown yet, and bytes of all that is not stored yet."""
 
 from __future__ import annotations
 
 import threading
 from collections import deque
-from collections.abc import Callable
 from typing import Final
 
 # Frames of a camera are 50 kB, and then the counts bind; of 8K ones at 16 MB it is this.
@@ -12,14 +11,14 @@ _MAX_BYTES: Final = 192 * 1024 * 1024
 
 
 class InFlightLimiter:
-    """Counts records from received to shown to done; each step happens in the order received."""
+    """Counts records from consumed to shown to done; each step happens in the order consumed."""
 
     def __init__(self, max_waiting: int, max_bytes: int = _MAX_BYTES) -> None:
-        """Make room.
+        """Nothing is in flight yet.
 
         Args:
-            max_waiting: records received that are not shown yet.
-            max_bytes: of records that are not done with yet. The last one may go beyond it: none is too large to
+            max_waiting: records consumed that are not shown yet.
+            max_bytes: of records that are not done yet. The last one may go beyond it: none is too large to
                 be taken in alone.
         """
         self._max_waiting = max_waiting
@@ -30,13 +29,13 @@ class InFlightLimiter:
         self._changed = threading.Condition()
 
     def wait_for_capacity(self, timeout_s: float) -> bool:
-        """Whether one more may be taken in, within the time. For the one thread that calls ``received``."""
+        """Whether one more may be taken in, within the time. For the one thread that calls ``consumed``."""
         with self._changed:
             return self._changed.wait_for(
                 lambda: self._waiting < self._max_waiting and self._bytes < self._max_bytes, timeout_s
             )
 
-    def received(self, size: int) -> None:
+    def consumed(self, size: int) -> None:
         """A record of so many bytes has come in."""
         with self._changed:
             self._waiting += 1
@@ -50,14 +49,8 @@ class InFlightLimiter:
             self._changed.notify_all()
 
     def done(self, n: int) -> None:
-        """The n oldest are stored, or are rejected for good."""
+        """The n oldest are stored, or are dead letters."""
         with self._changed:
             for _ in range(n):
                 self._bytes -= self._sizes.popleft()
             self._changed.notify_all()
-
-    def wait_empty(self, given_up: Callable[[], bool], timeout_s: float) -> int:
-        """Wait until all are done with, or ``given_up``, within the time; how many are not."""
-        with self._changed:
-            self._changed.wait_for(lambda: not self._sizes or given_up(), timeout_s)
-            return len(self._sizes)

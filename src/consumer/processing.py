@@ -1,4 +1,4 @@
-"""What is seen in a record: parse, decode, classify, crop. Pure: bytes in, outcome out."""
+"""A record made into a classified frame, or a dead letter: parse, decode, classify, crop. Pure."""
 
 from __future__ import annotations
 
@@ -39,32 +39,32 @@ class ConsumedRecord:
 
 @dataclass(frozen=True, slots=True)
 class ClassifiedFrame:
-    """What was seen in a frame.
+    """A frame with its detections and events.
 
     Attributes:
-        received: the frame's record.
+        consumed: the frame's record.
         frame: the frame.
         detections: of the frame.
         events: one for each detection.
         model: name and content hash of the classifier.
         detect_s: seconds the classifier took for this frame.
-        steady: detections with steadied labels, once it has been shown.
+        smoothed: detections with smoothed labels, once it has been shown.
     """
 
-    received: ConsumedRecord
+    consumed: ConsumedRecord
     frame: Frame
     detections: Sequence[Detection]
     events: Sequence[Event]
     model: str
     detect_s: float
-    steady: Sequence[Detection] = ()
+    smoothed: Sequence[Detection] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class DeadLetter:
-    """A record that is no frame that can be classified, and why."""
+    """A record that cannot be classified, and why."""
 
-    received: ConsumedRecord
+    consumed: ConsumedRecord
     reason: str
     detail: str
 
@@ -76,7 +76,7 @@ Outcome = ClassifiedFrame | DeadLetter
 class _Picture:
     """A frame whose picture is decoded."""
 
-    received: ConsumedRecord
+    consumed: ConsumedRecord
     frame: Frame
     image: Image
 
@@ -100,38 +100,38 @@ def _parts(
     """The batch with its frames not decoded yet, in parts whose pictures take little enough memory together."""
     part: list[tuple[ConsumedRecord, Frame | DeadLetter]] = []
     decoded = 0
-    for received in batch:
-        frame = _parsed(received)
+    for consumed in batch:
+        frame = _parsed(consumed)
         size = 3 * frame.width * frame.height if isinstance(frame, Frame) else 0
         if part and decoded + size > max_decoded:
             yield part
             part, decoded = [], 0
-        part.append((received, frame))
+        part.append((consumed, frame))
         decoded += size
     yield part
 
 
-def _parsed(received: ConsumedRecord) -> Frame | DeadLetter:
+def _parsed(consumed: ConsumedRecord) -> Frame | DeadLetter:
     try:
-        return from_record(received.record)
+        return from_record(consumed.record)
     except BadRecord as error:
-        return DeadLetter(received, error.reason, str(error))
+        return DeadLetter(consumed, error.reason, str(error))
 
 
 def _processed(part: Sequence[tuple[ConsumedRecord, Frame | DeadLetter]], classifier: Classifier) -> list[Outcome]:
     outcomes: list[DeadLetter | None] = []
     pictures: list[_Picture] = []
-    for received, frame in part:
+    for consumed, frame in part:
         if isinstance(frame, DeadLetter):
             outcomes.append(frame)
             continue
         try:
-            pictures.append(_Picture(received, frame, _decoded(frame)))
+            pictures.append(_Picture(consumed, frame, _decoded(frame)))
             outcomes.append(None)
         except BadRecord as error:
-            outcomes.append(DeadLetter(received, error.reason, str(error)))
-    seen = iter(_classified(pictures, classifier) if pictures else ())
-    return [next(seen) if outcome is None else outcome for outcome in outcomes]
+            outcomes.append(DeadLetter(consumed, error.reason, str(error)))
+    classified = iter(_classified(pictures, classifier) if pictures else ())
+    return [next(classified) if outcome is None else outcome for outcome in outcomes]
 
 
 def _decoded(frame: Frame) -> Image:
@@ -152,14 +152,14 @@ def _classified(pictures: Sequence[_Picture], classifier: Classifier) -> list[Ou
     except Exception as error:  # a classifier may fail in any way on one picture; the stream goes on
         if len(pictures) > 1:
             return [outcome for picture in pictures for outcome in _classified([picture], classifier)]
-        return [DeadLetter(pictures[0].received, "classifier", f"{type(error).__name__}: {error}")]
+        return [DeadLetter(pictures[0].consumed, "classifier", f"{type(error).__name__}: {error}")]
     detect_s = (time.perf_counter() - started) / len(pictures)
     outcomes: list[Outcome] = []
     for picture, detections in zip(pictures, found, strict=True):
         try:
-            outcomes.append(_seen(picture, detections, classifier.model, detect_s))
+            outcomes.append(_classified_frame(picture, detections, classifier.model, detect_s))
         except ValueError as error:  # a label or box that no event can have
-            outcomes.append(DeadLetter(picture.received, "classifier", str(error)))
+            outcomes.append(DeadLetter(picture.consumed, "classifier", str(error)))
     return outcomes
 
 
@@ -168,8 +168,10 @@ def _video_of(frame: Frame) -> str | None:
     return None if frame.name is not None else f"{frame.stream}/{frame.run}"
 
 
-def _seen(picture: _Picture, detections: Sequence[Detection], model: str, detect_s: float) -> ClassifiedFrame:
-    received, frame = picture.received, picture.frame
+def _classified_frame(
+    picture: _Picture, detections: Sequence[Detection], model: str, detect_s: float
+) -> ClassifiedFrame:
+    consumed, frame = picture.consumed, picture.frame
     events = [
         Event(
             stream=frame.stream,
@@ -183,14 +185,14 @@ def _seen(picture: _Picture, detections: Sequence[Detection], model: str, detect
             boundingbox=detection.box,
             landmarks=detection.landmarks,
             model=model,
-            partition=received.partition,
-            offset=received.offset,
+            partition=consumed.partition,
+            offset=consumed.offset,
             crop=_crop(picture, detection.box),
             file=frame.name,
         )
         for index, detection in enumerate(detections)
     ]
-    return ClassifiedFrame(received, frame, detections, events, model, detect_s)
+    return ClassifiedFrame(consumed, frame, detections, events, model, detect_s)
 
 
 def _crop(picture: _Picture, box: Box | None) -> bytes:

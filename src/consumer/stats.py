@@ -23,7 +23,9 @@ class Stats:
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
         self._lock = threading.Lock()
-        self._counts = dict.fromkeys(("received", "classified", "rejected", "stored", "duplicates", "done"), 0)
+        self._counts = dict.fromkeys(
+            ("received", "classified", "dead_letters", "dropped", "stored", "duplicates", "done"), 0
+        )
         self._shown: deque[float] = deque(maxlen=_SAMPLES)
         self._detect_s: deque[float] = deque(maxlen=_SAMPLES)
         self._latency_s: deque[float] = deque(maxlen=_SAMPLES)

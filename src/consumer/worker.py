@@ -1,8 +1,8 @@
-"""The worker's loop: receive, classify side by side, show in order, hand on to be stored.
+"""The worker's loop: consume, classify side by side, show in order, hand to the sinks.
 
-    poll ──► lanes (side by side) ──► show (in order) ──► writer (store, then commit)
+    poll ──► classifier pool (side by side) ──► show (in order) ──► writer (sinks, then commit)
 
-What is in hand is bounded in number and in bytes (see ``in_flight``), and the writer takes few in advance. When all
+What is in flight is bounded in number and in bytes (see ``in_flight``), and the writer takes few in advance. When all
 is full, polling waits; when that lasts, the partitions are paused, so that Kafka does not take the worker for dead.
 """
 
@@ -25,7 +25,7 @@ from framewatch.consumer.frame_consumer import FrameConsumer
 from framewatch.consumer.in_flight import InFlightLimiter
 from framewatch.consumer.processing import ClassifiedFrame, Outcome
 from framewatch.consumer.stats import Stats
-from framewatch.consumer.writer import Writer
+from framewatch.consumer.writer import Handover, Writer
 from framewatch.kafka.broker_health import BrokerHealth
 from framewatch.live.hub import LiveHub
 from framewatch.model.frame import TopicPartition
@@ -40,56 +40,57 @@ OnFailure = Callable[[BaseException], None]
 
 _HANDOVER_S: Final = 5.0
 _DRAIN_S: Final = 10.0
+_POLL_S: Final = 0.1
 
 
 class Worker:
-    """Takes the streams that the group gives it, until stopped."""
+    """Works on the streams that the group gives it, until stopped."""
 
     def __init__(
         self,
         make_consumer: Callable[[BrokerHealth], Consumer],
         topic: str,
-        lanes: ClassifierPool,
+        classifiers: ClassifierPool,
         make_writer: Callable[[OnDone, OnFailure], Writer],
         hub: LiveHub,
         stats: Stats,
-        on_seen: Callable[[ClassifiedFrame], None] = lambda seen: None,
         from_beginning: bool = False,
         labels: Sequence[str] = (),
     ) -> None:
         """Make the worker; ``run`` starts it.
 
         Args:
-            make_consumer: makes the Kafka client, which tells the contact and which the worker closes; called again
-                when it is of no more use.
+            make_consumer: makes the Kafka client, which reports to the broker health and which the worker closes;
+                called again when the client has failed.
             topic: to read.
-            lanes: classify; closed by the worker.
-            make_writer: makes the writer, given what it is to call after each batch and at its failure.
-            hub: gets each frame with steadied labels, in order.
+            classifiers: closed by the worker.
+            make_writer: makes the writer, given what it calls after each batch and at its failure.
+            hub: gets each frame with smoothed labels, in order.
             stats: counts.
-            on_seen: called for each frame in order, once it is classified.
             from_beginning: read the topic from its start whatever the group has committed.
             labels: of the classifiers, in index order: pictures have their colours by it.
         """
         self._labels = tuple(labels)
-        self._lanes = lanes
+        self._classifiers = classifiers
         self._hub = hub
         self._stats = stats
-        self._on_seen = on_seen
-        self._intake = FrameConsumer(make_consumer, topic, from_beginning, self._finish_for_handover, hub.show_only)
-        self._room = InFlightLimiter(lanes.room)
-        self._steadiers = StreamSmoothers()
-        self._pending: queue.SimpleQueue[Future[Outcome] | None] = queue.SimpleQueue()
+        self._consumer = FrameConsumer(
+            make_consumer, topic, from_beginning, self._finish_for_rebalance, self._forget_streams, hub.show_only
+        )
+        self._in_flight = InFlightLimiter(classifiers.capacity)
+        self._smoothers = StreamSmoothers()
+        self._pending: queue.SimpleQueue[Future[Outcome] | Handover | None] = queue.SimpleQueue()
         self._failure: BaseException | None = None
         self._ended = False
         self._writer = make_writer(self._batch_done, self._fail)
         self._shower = threading.Thread(target=self._show, name="show", daemon=True)
 
     def run(self, stopped: Callable[[], bool]) -> None:
-        """Work until ``stopped``; then finish what is in hand, commit it and leave the group.
+        """Work until ``stopped``; then finish what is in flight, commit it and leave the group.
 
         Raises:
             BrokerUnavailable: the Kafka client failed for good.
+            FramewatchError: a sink failed for good.
         """
         self._shower.start()
 
@@ -98,72 +99,87 @@ class Worker:
 
         try:
             while not ended():
-                received = self._intake.next(self._room.wait_for_capacity, ended)
-                if received is not None:
+                consumed = self._consumer.next(self._in_flight.wait_for_capacity, ended)
+                if consumed is not None:
                     self._stats.count("received")
-                    self._room.received(len(received.record.value or b""))
-                    self._pending.put(self._lanes.submit(received))
+                    self._in_flight.consumed(len(consumed.record.value or b""))
+                    self._pending.put(self._classifiers.submit(consumed))
         finally:
             self._end()
         if self._failure is not None:
             raise self._failure
 
     def positions(self) -> dict[TopicPartition, int]:
-        """Offset of the next record to be shown, of each partition this worker has."""
-        return self._intake.offsets.positions()
+        """Offset of the next record to show, of each partition of this worker; see ``Offsets.positions``."""
+        return self._consumer.offsets.positions()
+
+    def problem(self) -> str | None:
+        """Why nothing is stored any more, or None while all is well."""
+        return self._writer.problem()
 
     def _show(self) -> None:
-        """In the order received: to the hub, to the console, to the writer."""
+        """In the order consumed: to the hub, then to the writer."""
         try:
-            while (future := self._pending.get()) is not None:
-                outcome = future.result()
-                received = outcome.received
-                self._intake.offsets.shown(received.topic_partition, received.offset)
+            while (item := self._pending.get()) is not None:
+                if isinstance(item, Handover):
+                    self._writer.put(item)
+                    continue
+                outcome = item.result()
+                self._consumer.offsets.shown(outcome.consumed.topic_partition, outcome.consumed.offset)
                 if isinstance(outcome, ClassifiedFrame):
                     outcome = self._published(outcome)
-                self._room.shown()
+                self._in_flight.shown()
                 self._writer.put(outcome)
         except BaseException as error:
             self._fail(error)
 
-    def _published(self, seen: ClassifiedFrame) -> ClassifiedFrame:
-        """Show it with steadied labels; its events keep the raw ones."""
-        frame = seen.frame
+    def _published(self, classified: ClassifiedFrame) -> ClassifiedFrame:
+        """Show it with smoothed labels; its events keep the raw ones."""
+        frame = classified.frame
         if frame.name is None:
-            steady = self._steadiers.steadied(frame.stream, seen.detections, frame.time_us)
+            smoothed = self._smoothers.steadied(frame.stream, classified.detections, frame.time_us)
         else:  # a picture by itself has nothing to do with the one before
-            steady = unsmoothed(seen.detections)
-        render = partial(annotated_jpeg, frame.jpeg, steady.detections, self._labels)
-        place = seen.received.topic_partition
-        self._hub.publish(frame.stream, frame.number, frame.time_us, steady.labels, render, place)
+            smoothed = unsmoothed(classified.detections)
+        render = partial(annotated_jpeg, frame.jpeg, smoothed.detections, self._labels)
+        partition = classified.consumed.topic_partition
+        self._hub.publish(frame.stream, frame.number, frame.time_us, smoothed.labels, render, partition)
         latency_s = None if is_upload(frame.stream) else time.time() - frame.time_us / 1e6
-        self._stats.shown(seen.detect_s, latency_s)
-        self._on_seen(seen)
-        return replace(seen, steady=steady.detections)
+        self._stats.shown(classified.detect_s, latency_s)
+        return replace(classified, smoothed=smoothed.detections)
 
     def _batch_done(self, n: int, offsets: Mapping[TopicPartition, int]) -> None:
-        self._intake.offsets.done(offsets)
-        self._room.done(n)
+        self._consumer.offsets.done(offsets)
+        self._in_flight.done(n)
 
     def _fail(self, error: BaseException) -> None:
         if self._failure is None:
             _log.error("the worker ends: %s: %s", type(error).__name__, error)
             self._failure = error
 
-    def _finish_for_handover(self) -> None:
-        """Wait until all that was received is stored, within the time that a rebalance has for it."""
-        left = self._room.wait_empty(lambda: self._ended or self._failure is not None, _HANDOVER_S)
-        if left and not self._ended:
-            _log.warning("gave partitions back with %d frames not stored: they come again", left)
-        self._writer.flush_for_rebalance(_HANDOVER_S)
+    def _finish_for_rebalance(self) -> None:
+        """Wait until all that was consumed is stored and flushed, within the time that a rebalance has for it."""
+        if self._ended:
+            return
+        mark = Handover()
+        self._pending.put(mark)
+        deadline_s = time.monotonic() + _HANDOVER_S
+        while not mark.done.wait(_POLL_S) and self._failure is None:
+            if time.monotonic() >= deadline_s:
+                _log.warning("gave partitions back before all their frames were stored: those come again")
+                return
+
+    def _forget_streams(self) -> None:
+        """The partitions are lost: forget streams behind the frames in flight, ahead of those that come again."""
+        if not self._ended:
+            self._pending.put(Handover())
 
     def _end(self) -> None:
-        """Finish what is in hand, in the order of the way of a frame."""
-        self._lanes.close()
+        """Finish what is in flight, in the order of the way of a frame."""
+        self._classifiers.close()
         self._pending.put(None)
         self._shower.join(_DRAIN_S)
         if not self._writer.close(_DRAIN_S):
-            _log.warning("not all frames in hand could be stored: they come again at the next start")
+            _log.warning("not all frames in flight could be stored: they come again at the next start")
         self._ended = True
-        self._intake.leave()
+        self._consumer.leave()
         self._hub.close()

@@ -15,7 +15,14 @@ from confluent_kafka.admin import AdminClient
 
 from framewatch.errors import SettingError
 from framewatch.kafka.broker_health import BrokerHealth
-from framewatch.kafka.config import Options, admin_config, consumer_config, frame_reader_config, producer_config
+from framewatch.kafka.config import (
+    Options,
+    admin_config,
+    consumer_config,
+    dead_letter_producer_config,
+    frame_reader_config,
+    producer_config,
+)
 from framewatch.kafka.record import Record
 from framewatch.kafka.resilient_producer import ResilientProducer
 
@@ -25,9 +32,9 @@ _log = logging.getLogger(__name__)
 _SAY_AGAIN_S: Final = 60.0
 
 
-def make_rare_producer(bootstrap: str, options: Options) -> Producer:
-    """A producer for what comes rarely. It tells no statistics: unless it is polled all the time they pile up."""
-    return Producer(producer_config(bootstrap, options, _ErrorLog()))
+def make_dead_letter_producer(bootstrap: str, options: Options) -> Producer:
+    """A producer of dead letters, which are rare. It reports no statistics: unless it is polled they pile up."""
+    return Producer(dead_letter_producer_config(bootstrap, options, _ErrorLog()))
 
 
 def make_producer(bootstrap: str, options: Options) -> ResilientProducer:

@@ -34,6 +34,22 @@ def producer_config(bootstrap: str, options: Options, on_error: ErrorCallback) -
     }
 
 
+def dead_letter_producer_config(bootstrap: str, options: Options, on_error: ErrorCallback) -> dict[str, Any]:
+    """Client settings of the producer of dead letters.
+
+    One record a batch: the topic's limit is of a batch, and may be small. Whoever sends waits for the answer, so a
+    record is given up on while it still waits, and a topic that is not there is an error soon.
+    """
+    return {
+        **producer_config(bootstrap, options, on_error),
+        "enable.idempotence": False,
+        "batch.num.messages": 1,
+        "delivery.timeout.ms": 20_000,
+        "topic.metadata.propagation.max.ms": 3_000,
+        "allow.auto.create.topics": False,
+    }
+
+
 def consumer_config(
     bootstrap: str, group: str, instance: str | None, options: Options, on_error: ErrorCallback
 ) -> dict[str, Any]:

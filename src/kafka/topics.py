@@ -8,9 +8,9 @@ from collections.abc import Callable
 from typing import Final
 
 from confluent_kafka import KafkaError, KafkaException, TopicPartition
-from confluent_kafka.admin import AdminClient, NewTopic, OffsetSpec
+from confluent_kafka.admin import AdminClient, ConfigResource, NewTopic, OffsetSpec, ResourceType
 
-from framewatch.errors import BrokerUnavailable
+from framewatch.errors import BrokerUnavailable, TopicRefused
 from framewatch.kafka.clients import make_admin
 from framewatch.kafka.config import Options
 from framewatch.kafka.record import MAX_RECORD_BYTES
@@ -18,16 +18,21 @@ from framewatch.kafka.record import MAX_RECORD_BYTES
 _log = logging.getLogger(__name__)
 
 
-LATEST: Final[OffsetSpec] = OffsetSpec.latest()  # type: ignore[no-untyped-call]  # the client's own gap
-
+EARLIEST, LATEST = OffsetSpec.earliest(), OffsetSpec.latest()  # type: ignore[no-untyped-call]  # the client's own gap
 
 _LEADERS_S: Final = 15.0
-
-
 _LEADER_S: Final = 3.0
-
-
 _LOOK_S: Final = 0.05
+_DEFAULT_LIMIT_BYTES: Final = 1_048_588  # of a record: Kafka's max.message.bytes where nobody set another
+_REFUSALS: Final = frozenset(
+    {
+        KafkaError.TOPIC_AUTHORIZATION_FAILED,
+        KafkaError.CLUSTER_AUTHORIZATION_FAILED,
+        KafkaError.POLICY_VIOLATION,
+        KafkaError.TOPIC_EXCEPTION,
+        KafkaError.INVALID_CONFIG,
+    }
+)
 
 
 def broker_answers(bootstrap: str, timeout_s: float = 1.0, options: Options | None = None) -> bool:
@@ -62,31 +67,67 @@ def wait_for_broker(
             told = True
 
 
-def ensure_topic(bootstrap: str, topic: str, partitions: int, replication: int, options: Options) -> None:
+def ensure_topic(
+    bootstrap: str,
+    topic: str,
+    partitions: int,
+    replication: int,
+    options: Options,
+    max_record_bytes: int | None = MAX_RECORD_BYTES,
+) -> None:
     """Make the topic unless it exists, and return when it can be used: when each partition's leader answers.
+
+    Args:
+        bootstrap: addresses of brokers.
+        topic: its name.
+        partitions: of a new topic.
+        replication: of a new topic.
+        options: of the client.
+        max_record_bytes: of a new topic; None leaves it to the broker.
 
     Raises:
         BrokerUnavailable: the broker did not do it, or leaders of a new topic do not answer.
+        TopicRefused: the broker will not do it, however often it is asked.
     """
     admin = make_admin(bootstrap, options)
-    new = NewTopic(
-        topic,
-        num_partitions=partitions,
-        replication_factor=replication,
-        config={"max.message.bytes": str(MAX_RECORD_BYTES)},
-    )
+    config = {} if max_record_bytes is None else {"max.message.bytes": str(max_record_bytes)}
+    new = NewTopic(topic, num_partitions=partitions, replication_factor=replication, config=config)
     try:
         exists = topic in admin.list_topics(timeout=10).topics
         if not exists:
             admin.create_topics([new], request_timeout=15)[topic].result(20)
     except KafkaException as error:
-        if error.args[0].code() != KafkaError.TOPIC_ALREADY_EXISTS:
-            raise BrokerUnavailable(f"topic {topic!r} could not be made: {error.args[0].str()}") from None
+        code, said = error.args[0].code(), f"topic {topic!r} could not be made: {error.args[0].str()}"
+        if code in _REFUSALS:
+            raise TopicRefused(said) from None
+        if code != KafkaError.TOPIC_ALREADY_EXISTS:
+            raise BrokerUnavailable(said) from None
     if silent := _without_leader(admin, topic, _LEADERS_S):
         said = f"topic {topic!r}: no leader answers for partitions {silent} after {_LEADERS_S:g} s"
         if not exists:
             raise BrokerUnavailable(f"{said}: see the broker's log")
         _log.warning("%s; going on with the others", said)  # a broker of several is away, and comes back
+
+
+def ensure_dead_letter_topic(bootstrap: str, topic: str, replication: int, options: Options) -> int:
+    """Make the topic of dead letters unless it exists, with the broker's own limit of a record.
+
+    Returns:
+        Bytes of the largest record that it takes, or Kafka's default where the broker does not tell.
+
+    Raises:
+        BrokerUnavailable: the broker did not answer.
+        TopicRefused: the topic may not be made.
+    """
+    ensure_topic(bootstrap, topic, 1, replication, options, max_record_bytes=None)
+    asked = ConfigResource(ResourceType.TOPIC, topic)
+    try:
+        admin = make_admin(bootstrap, options)  # one that is let go of ends, and its questions with it
+        answer = admin.describe_configs([asked], request_timeout=_LEADER_S)[asked].result(_LEADER_S + 1)
+        return int(answer["max.message.bytes"].value)
+    except (KafkaException, TimeoutError, KeyError, TypeError, ValueError) as error:
+        _log.debug("limit of topic %s: %s", topic, error)
+        return _DEFAULT_LIMIT_BYTES
 
 
 def _without_leader(admin: AdminClient, topic: str, timeout_s: float) -> list[int]:

@@ -66,8 +66,8 @@ def is_upload(stream: str) -> bool:
 
 
 def dead_letter_topic(topic: str) -> str:
-    """Topic for the records of ``topic`` that are not frames."""
-    return f"{topic}-rejected"
+    """Topic of the dead letters: the records of ``topic`` that cannot be classified."""
+    return f"{topic}-dead-letters"
 
 
 def new_run_id() -> str:

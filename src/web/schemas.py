@@ -37,7 +37,8 @@ class Counts(BaseModel):
 
     received: int = Field(description="records of the topic")
     classified: int = Field(description="frames")
-    rejected: int = Field(description="records that are no frames")
+    dead_letters: int = Field(description="records that cannot be classified, kept in the dead-letter topic")
+    dropped: int = Field(description="records that cannot be classified and that the dead-letter topic does not take")
     stored: int = Field(description="events that were new to the store")
     duplicates: int = Field(description="events that the store had already")
     done: int = Field(description="records whose offset may be committed")
@@ -58,6 +59,7 @@ class HealthOut(BaseModel):
     latency_ms: float = Field(description="median time from capture to shown")
     viewers: int = Field(description="watching now")
     counts: Counts
+    problem: str | None = Field(description="why nothing is stored any more; null while all is well")
 
 
 class StreamOut(BaseModel):

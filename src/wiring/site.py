@@ -16,7 +16,7 @@ from pymongo.database import Database
 from framewatch.activity.rules import Rule, load_rules, unknown_labels
 from framewatch.alerting.webhook import Webhook, shown_address
 from framewatch.consumer.health import HealthMonitor
-from framewatch.consumer.sinks.activity import Activity, end_alerts
+from framewatch.consumer.sinks.activity import end_alerts
 from framewatch.consumer.stats import Stats
 from framewatch.embedded.home import Endpoints, Home
 from framewatch.errors import SettingError
@@ -78,20 +78,6 @@ def check_webhook(settings: Settings) -> str | None:
     except SettingError as error:
         raise SettingError(f"{settings.named('webhook')}: {error}") from None
     return address
-
-
-def make_activity(
-    settings: Settings, database: Database[Document], rules: Sequence[Rule], on_alert: Callable[[Alert], None]
-) -> Activity:
-    """What keeps episodes and alerts of a worker."""
-    return Activity(
-        EpisodeStore(database),
-        AlertStore(database),
-        rules,
-        round(settings.episode_gap * 1_000_000),
-        on_alert,
-        has_webhook=settings.webhook is not None,
-    )
 
 
 @contextmanager

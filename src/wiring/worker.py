@@ -4,32 +4,27 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable
+from collections.abc import Sequence
 from contextlib import ExitStack, closing
 from functools import partial
-from pathlib import Path
 
 from pymongo.database import Database
 
 from framewatch.consumer.classifier_pool import ClassifierPool
 from framewatch.consumer.health import HealthMonitor
-from framewatch.consumer.processing import ClassifiedFrame
-from framewatch.consumer.sinks.dead_letters import DeadLetterTopic
-from framewatch.consumer.sinks.images import ImageFolder
-from framewatch.consumer.sinks.results import Results
+from framewatch.consumer.pruning import Pruner
+from framewatch.consumer.sinks.base import Sink
 from framewatch.consumer.stats import Stats
 from framewatch.consumer.worker import Worker
 from framewatch.consumer.writer import Writer
 from framewatch.embedded.home import Endpoints
 from framewatch.errors import SettingError
 from framewatch.kafka.admin import ResilientAdmin
-from framewatch.kafka.clients import make_admin, make_consumer, make_rare_producer
+from framewatch.kafka.clients import make_admin, make_consumer
 from framewatch.kafka.retention import frames_days
 from framewatch.kafka.topics import ensure_topic, wait_for_broker
 from framewatch.live.feed import MAX_LISTENERS, Feed
 from framewatch.live.hub import LiveHub
-from framewatch.model.names import dead_letter_topic
-from framewatch.objects.open import open_objects
 from framewatch.settings import Settings
 from framewatch.storage.mongo.alerts import AlertStore
 from framewatch.storage.mongo.documents import Document
@@ -38,7 +33,8 @@ from framewatch.storage.mongo.events import EventStore
 from framewatch.storage.mongo.uploads import UploadStore
 from framewatch.web.server import WebServer
 from framewatch.wiring.classifier import chosen_classifier
-from framewatch.wiring.site import check_rules, make_activity, open_site, told_of_alerts
+from framewatch.wiring.sinks import make_sinks, result_sink
+from framewatch.wiring.site import check_rules, open_site, told_of_alerts
 
 _log = logging.getLogger(__name__)
 
@@ -50,7 +46,7 @@ def run_worker(
     where: Endpoints,
     database: Database[Document],
     stop: threading.Event,
-    on_seen: Callable[[ClassifiedFrame], None] | None = None,
+    more_sinks: Sequence[Sink] = (),
     from_beginning: bool = False,
     store: EventStore | None = None,
 ) -> None:
@@ -61,7 +57,7 @@ def run_worker(
         where: Kafka is.
         database: for all that is stored.
         stop: ends the run.
-        on_seen: called for each frame in order, once it is classified.
+        more_sinks: take each frame behind those that the settings ask for.
         from_beginning: read the topic from its start whatever the group has committed.
         store: takes the events, instead of one over the database.
 
@@ -76,11 +72,9 @@ def run_worker(
     store = store or EventStore(database)
     stats, feed = Stats(), Feed()
     hub = LiveHub(settings.max_viewers, lags=lambda: monitor.lags())  # noqa: PLW0108 - it is made below
-    images = _image_folder(settings.save_images) if settings.save_images else None
-    results = check_output(settings)
     classifiers = chosen_classifier(settings, load=True)
     rules = check_rules(settings, classifiers.labels)
-    worker: Worker | None = None  # made once the broker answers, and known then; the pages are there before
+    worker: Worker | None = None  # made once the broker answers; the pages are there before
     kept_days: float | None = None
     monitor = HealthMonitor(
         ResilientAdmin(partial(make_admin, where.kafka, options)),
@@ -88,17 +82,12 @@ def run_worker(
         lambda: worker.positions() if worker else {},
         stats,
         lambda: hub.viewers,
+        lambda: worker.problem() if worker else None,
     )
-
-    def stored(seen: ClassifiedFrame) -> None:
-        feed.publish(seen.events)
-        if images:
-            images.save(seen)
-
     with ExitStack() as ending:
         ending.enter_context(closing(monitor))
         on_alert = ending.enter_context(told_of_alerts(settings, database, feed))
-        activity = make_activity(settings, database, rules, on_alert)
+        sinks = [*make_sinks(settings, where, database, store, stats, feed, rules, on_alert), *more_sinks]
         app = ending.enter_context(
             open_site(settings, where, database, hub, monitor, stats, feed, classifiers, rules, lambda: kept_days)
         )
@@ -110,40 +99,20 @@ def run_worker(
         wait_for_broker(where.kafka, options, _FOREVER_S, stop.is_set)
         ensure_topic(where.kafka, settings.topic, settings.partitions, settings.replication, options)
         kept_days = frames_days(make_admin(where.kafka, options), settings.topic)
-        rejects = DeadLetterTopic(
-            partial(make_rare_producer, where.kafka, options), dead_letter_topic(settings.topic)
-        )
         worker = Worker(
             partial(make_consumer, where.kafka, settings.group, settings.instance, options),
             settings.topic,
             ClassifierPool(classifiers.make, settings.classifier_threads),
-            lambda on_done, on_failure: Writer(
-                store=store,
-                rejects=rejects,
-                stats=stats,
-                on_stored=stored,
-                on_done=on_done,
-                on_failure=on_failure,
-                retention_us=settings.retention_us,
-                results=results,
-                activity=activity,
-                prunes=[of(database).prune for of in (EpisodeStore, AlertStore, UploadStore)],
-            ),
+            lambda on_done, on_failure: Writer(sinks, stats, on_done, on_failure),
             hub,
             stats,
-            on_seen or (lambda seen: None),
             from_beginning,
             classifiers.labels,
         )
+        prunes = [store.prune, *(of(database).prune for of in (EpisodeStore, AlertStore, UploadStore))]
+        ending.enter_context(closing(Pruner(prunes, settings.retention_us)))
         worker.run(stop.is_set)
     _log.info("ended: %s", ", ".join(f"{n} {what}" for what, n in stats.counts().items()))
-
-
-def _image_folder(folder: Path) -> ImageFolder:
-    try:
-        return ImageFolder(folder)
-    except OSError as error:
-        raise SettingError(f"--save-images: got {str(folder)!r}: {error.strerror}") from None
 
 
 def check_host(settings: Settings) -> None:
@@ -155,11 +124,7 @@ def check_host(settings: Settings) -> None:
         )
 
 
-def check_output(settings: Settings) -> Results | None:
-    """Where results go, if anywhere; an address that is none is known before anything is started."""
-    if settings.output is None:
-        return None
-    try:
-        return Results(open_objects(settings.output, settings.object_access()))
-    except SettingError as error:
-        raise SettingError(f"{settings.named('output')}: {error}") from None
+def check_output(settings: Settings) -> None:
+    """Refuse an address for results that is none."""
+    if settings.output is not None:
+        result_sink(settings)

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
 from framewatch.consumer.processing import ClassifiedFrame
+from framewatch.consumer.sinks.base import Sink
 from framewatch.errors import SourceError
 from framewatch.model.event import Event
 from framewatch.model.frame import Frame
@@ -28,7 +29,7 @@ _START: Final = datetime(1970, 1, 1, tzinfo=UTC)
 Document = dict[str, Any]
 
 
-class Results:
+class ResultSink(Sink):
     """Writes results to a bucket or folder.
 
     Args:
@@ -47,48 +48,48 @@ class Results:
         """
         self._objects.prepare()
 
-    def add(self, seen: Iterable[ClassifiedFrame]) -> int:
-        """Write the results of the frames that carry a name, several at once; how many were new.
+    def add(self, frames: Sequence[ClassifiedFrame]) -> None:
+        """Write the results of the frames that carry a name, several at once.
 
         Raises:
             SettingError: they may not be written.
             ObjectsUnavailable: no answer: some may be written, which does no harm when all come again.
         """
         newest: dict[str, ClassifiedFrame] = {}
-        for one in seen:
+        for one in frames:
             name = one.frame.name
             if name is not None and (name not in newest or newest[name].frame.time_us <= one.frame.time_us):
                 newest[name] = one
         if not newest:
-            return 0
+            return
         with ThreadPoolExecutor(_AT_ONCE, "results") as pool:
             writing = [pool.submit(self._write, name, one) for name, one in newest.items()]
             try:
-                return sum(done.result() for done in as_completed(writing))
+                for done in as_completed(writing):
+                    done.result()
             finally:
                 pool.shutdown(cancel_futures=True)
 
-    def _write(self, picture: str, seen: ClassifiedFrame) -> bool:
+    def _write(self, picture: str, classified: ClassifiedFrame) -> None:
         name = f"{picture}.json"
         try:
             standing = self._objects.find(name, _MAX_BYTES)
         except SourceError as error:
             _log.warning("%s: no result of ours: replaced", error)
             standing = None
-        if standing is not None and is_as_new(standing, seen.frame, seen.model):
-            return False
-        content = json.dumps(result_of(seen), ensure_ascii=False, indent=2) + "\n"
+        if standing is not None and is_as_new(standing, classified.frame, classified.model):
+            return
+        content = json.dumps(result_of(classified), ensure_ascii=False, indent=2) + "\n"
         self._objects.write(name, content.encode(), "application/json")
-        return True
 
 
-def result_of(seen: ClassifiedFrame) -> Document:
-    """The result of a frame: the likeliest label first, then all that was seen, and of which frame.
+def result_of(classified: ClassifiedFrame) -> Document:
+    """The result of a frame: the likeliest label first, then all that was classified, and of which frame.
 
-    ``activity`` and ``confidence`` are null where nothing was seen.
+    ``activity`` and ``confidence`` are null where nothing was classified.
     """
-    frame = seen.frame
-    best = max(seen.events, key=lambda event: event.confidence, default=None)
+    frame = classified.frame
+    best = max(classified.events, key=lambda event: event.confidence, default=None)
     return {
         "filename": frame.name,
         "activity": best.label if best else None,
@@ -98,8 +99,8 @@ def result_of(seen: ClassifiedFrame) -> Document:
         "stream": frame.stream,
         "run": frame.run,
         "frame": frame.number,
-        "model": seen.model,
-        "detections": [_detection(event) for event in seen.events],
+        "model": classified.model,
+        "detections": [_detection(event) for event in classified.events],
     }
 
 

@@ -23,7 +23,8 @@ TAG: Final = Tag(name="state", description="What this worker is and how it does.
 _COUNTERS: Final = {
     "received": ("frames_received", "Records taken from the topic"),
     "classified": ("frames_classified", "Frames classified and shown"),
-    "rejected": ("frames_rejected", "Records that are no frames, put on the rejected topic"),
+    "dead_letters": ("frames_dead_letters", "Records that cannot be classified, put on the dead-letter topic"),
+    "dropped": ("frames_dropped", "Records that cannot be classified, and that the dead-letter topic does not take"),
     "stored": ("events_stored", "Events that were new to the store"),
     "duplicates": ("events_duplicate", "Events that the store had already"),
     "done": ("frames_done", "Records whose offset may be committed"),
@@ -51,8 +52,10 @@ class _Figures(Collector):
                 "framewatch_lag_frames", "Frames in these partitions that are not shown yet", health.lag
             )
         yield GaugeMetricFamily("framewatch_viewers", "Live viewers", self._hub.viewers)
+        sinks = "up" if health.problem is None else "down"
+        parts = {"broker": health.broker, "store": health.store, "sinks": sinks}
         up = GaugeMetricFamily("framewatch_up", "Whether a part answers", labels=["part"])
-        for part, state in {"broker": health.broker, "store": health.store}.items():
+        for part, state in parts.items():
             up.add_metric([part], float(state == "up"))
         yield up
         yield from self._of_streams()
