@@ -140,7 +140,7 @@ def test_a_record_is_cut_to_whatever_the_topic_takes(
     sink.add_dead_letters(
         [dead(0, noise), dead(1, noise, headers), dead(2, b"small"), dead(3, b"", key=b"k" * 10**6)]
     )
-    found = letters(4)
+    found = letters(4 - stats.counts()["dropped"])
     assert sorted(letter["source_offset"] for letter in found) == [b"0", b"1", b"2", b"3"][: len(found)]
     assert len(found) + stats.counts()["dropped"] == 4
     assert len(found) == 4 or limit == 1024  # its key of a megabyte is cut to one kilobyte, which is no less

@@ -46,11 +46,16 @@ def make_producer(bootstrap: str, options: Options) -> ResilientProducer:
 
 
 def make_consumer(
-    bootstrap: str, group: str, instance: str | None, options: Options, contact: BrokerHealth | None = None
+    bootstrap: str,
+    group: str,
+    instance: str | None,
+    options: Options,
+    broker_health: BrokerHealth | None = None,
+    kind: type[Consumer] = Consumer,
 ) -> Consumer:
-    """A consumer of the group; subscribe it to a topic. It tells the contact, if any, of its brokers."""
+    """A consumer of the group; subscribe it to a topic. It reports on its brokers to the broker health, if any."""
     config = consumer_config(bootstrap, group, instance, options, _ErrorLog())
-    return Consumer({**config, "on_commit": _CommitLog(), **(contact.options() if contact else {})})
+    return kind({**config, "on_commit": _CommitLog(), **(broker_health.options() if broker_health else {})})
 
 
 def make_frame_reader(bootstrap: str, options: Options) -> Consumer:

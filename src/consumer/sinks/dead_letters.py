@@ -124,6 +124,7 @@ class DeadLetterSink(Sink):
         except TopicRefused as error:
             _log.debug("%s", error)
             return False
+        self._replace_producer()  # the old one remembers for a while that there is no such topic
         return True
 
     def _drop(self, failure: _Failure) -> None:
