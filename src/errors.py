@@ -7,9 +7,10 @@ FramewatchError
 │   └── BadPicture          its bytes are not the JPEG picture they should be
 ├── BadBundle           a folder is not a trained model that can be served
 ├── DataError           pictures and labels from which nothing can be learned or measured
-├── CapacityExceeded             as many as there are places for are watching, listening or reading
+├── CapacityExceeded    as many as there are places for are watching, listening or reading
 ├── TopicRefused        Kafka refuses a topic for good, such as for want of rights
 ├── ServiceError        an embedded service (Kafka, store) cannot be prepared, started or kept up
+├── StoreRefused        the MongoDB store refuses for good: asking again is of no use
 └── Unavailable
     ├── BrokerUnavailable   no Kafka broker answers
     ├── StoreUnavailable    the MongoDB store did not take or give what was asked, and may later
@@ -67,6 +68,13 @@ class ServiceError(FramewatchError):
 
 class TopicRefused(FramewatchError):
     """Kafka refuses to make a topic, for good: want of rights, a policy, a name that it does not take."""
+
+
+class StoreRefused(FramewatchError):
+    """The store refuses what was asked of it, and will again: no rights, an index made otherwise.
+
+    Told apart from StoreUnavailable, after which the same is tried again.
+    """
 
 
 class Unavailable(FramewatchError):

@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
-from functools import partial
 from typing import Any
 
 import pytest
@@ -21,9 +20,9 @@ from framewatch.model.event import Event
 from framewatch.storage.mongo.alerts import AlertStore
 from framewatch.storage.mongo.documents import Document
 from framewatch.storage.mongo.episodes import EpisodeStore
-from framewatch.storage.mongo.erasure import erase
 from framewatch.storage.mongo.events import EventStore
 from framewatch.storage.mongo.queries import EventQueries
+from framewatch.storage.mongo.store import MongoStore
 from framewatch.web.app import create_app
 from framewatch.web.records import Records
 
@@ -44,7 +43,7 @@ def client_of(
         EventQueries(database),
         EpisodeStore(database),
         AlertStore(database),
-        partial(erase, database),
+        MongoStore(database).erase,
         lambda event: b"",
         retention_us,
     )

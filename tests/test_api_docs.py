@@ -44,9 +44,9 @@ from framewatch.ports import choose_port
 from framewatch.storage.mongo.alerts import AlertStore
 from framewatch.storage.mongo.client import connect
 from framewatch.storage.mongo.episodes import EpisodeStore
-from framewatch.storage.mongo.erasure import erase
 from framewatch.storage.mongo.events import EventStore
 from framewatch.storage.mongo.queries import EventQueries
+from framewatch.storage.mongo.store import MongoStore
 from framewatch.storage.mongo.uploads import UploadStore
 from framewatch.uploads.folder import UploadFolder
 from framewatch.uploads.jobs import Sent
@@ -188,7 +188,7 @@ def server(endpoints: Endpoints, tmp_path_factory: pytest.TempPathFactory) -> It
         assert AlertStore(database).add(ALERT)
         frames = FrameReader(partial(make_frame_reader, endpoints.kafka, {}), topic)
         ending.enter_context(closing(frames))
-        erase_here = partial(erase, database)
+        erase_here = MongoStore(database).erase
         records = Records(
             EventQueries(database), EpisodeStore(database), AlertStore(database), erase_here, frames.read
         )

@@ -18,10 +18,10 @@ from conftest import Services
 from framewatch.embedded.home import Endpoints
 from framewatch.model.episode import Episode, remains
 from framewatch.model.filters import EventFilter
+from framewatch.storage.interface import MAX_PAGE
 from framewatch.storage.mongo.client import connect
 from framewatch.storage.mongo.documents import Document
 from framewatch.storage.mongo.episodes import EpisodeStore
-from framewatch.storage.mongo.timeline import MAX_PAGE
 
 S = 1_000_000
 T0 = 1_700_000_000 * S

@@ -18,13 +18,13 @@ from framewatch.model.alert import Alert
 from framewatch.model.episode import Episode, remains
 from framewatch.model.event import Event
 from framewatch.model.filters import EventFilter
+from framewatch.storage.interface import MAX_PAGE, Erased
 from framewatch.storage.mongo.alerts import AlertStore
 from framewatch.storage.mongo.documents import Document
 from framewatch.storage.mongo.episodes import EpisodeStore
-from framewatch.storage.mongo.erasure import Erased, erasable, erase
 from framewatch.storage.mongo.events import EventStore
 from framewatch.storage.mongo.queries import EventQueries
-from framewatch.storage.mongo.timeline import MAX_PAGE
+from framewatch.storage.mongo.store import MongoStore
 
 S = 1_000_000
 T0 = 1_700_000_040 * S  # a whole minute
@@ -94,9 +94,9 @@ def test_what_is_erased_is_what_was_told_and_what_is_left_is_all_beside_it(
     ]
     stay = [a for a in alerts if where.is_empty or not concerns(where, a.stream, a.label, a.start_us, a.start_us)]
     expected = Erased(len(events) - len(left), len(episodes) - len(untouched), len(alerts) - len(stay))
-    assert erasable(database, where) == expected
-    assert erase(database, where) == expected
-    assert erasable(database, where) == erase(database, where) == Erased(0, 0, 0)
+    assert MongoStore(database).erasable(where) == expected
+    assert MongoStore(database).erase(where) == expected
+    assert MongoStore(database).erasable(where) == MongoStore(database).erase(where) == Erased(0, 0, 0)
     queries = EventQueries(database)
     assert {d["_id"] for d in queries.documents(EventFilter())} == {e.id for e in left}
     assert sum(queries.counts(EventFilter()).values()) == len(left)
@@ -111,7 +111,7 @@ def test_by_confidence_only_events_are_erased(
     events, episodes, alerts = seen
     where = EventFilter("door", since_us=T0 + 30 * S, min_confidence=0.5)
     gone = [e for e in events if e.stream == "door" and e.time_us >= T0 + 30 * S and e.confidence >= 0.5]
-    assert erasable(database, where) == erase(database, where) == Erased(len(gone), 0, 0)
+    assert MongoStore(database).erasable(where) == MongoStore(database).erase(where) == Erased(len(gone), 0, 0)
     assert len(list(EpisodeStore(database).within(EventFilter()))) == len(episodes)
     assert AlertStore(database).count(EventFilter()) == len(alerts)
 
@@ -141,20 +141,20 @@ def test_what_another_program_erases_is_soon_no_longer_shown_where_it_stands_sti
     for store in (episodes, EventStore(database), AlertStore(database)):
         store.setup()
     now_us = time.time_ns() // 1000
-    erase(database, EventFilter("hall", until_us=now_us - 9 * S))  # before it is shown
+    MongoStore(database).erase(EventFilter("hall", until_us=now_us - 9 * S))  # before it is shown
     for stream, age_s in {"door": 50, "yard": 50, "hall": 8, "old": 8 * 24 * 3600, UPLOAD: -50}.items():
         shown.publish(stream, now_us - age_s * S)
     shown.ahead_s = 6
     shown.publish("alive", now_us - 50 * S)
     with closing(Erasure(shown.hub, episodes.erased_after, 7 * DAY_US, every_s=0.05)):
         wait_for(lambda: shown.streams() == {"door", "yard", "hall", UPLOAD, "alive"}, "the oldest gone")
-        assert erase(database, EventFilter("yard", until_us=now_us - 50 * S)) == Erased(0, 0, 0)
-        erase(database, EventFilter(UPLOAD, until_us=now_us - 60 * S))  # not its newest
-        erase(database, EventFilter("door", since_us=now_us - 60 * S, until_us=now_us - 40 * S))
+        assert MongoStore(database).erase(EventFilter("yard", until_us=now_us - 50 * S)) == Erased(0, 0, 0)
+        MongoStore(database).erase(EventFilter(UPLOAD, until_us=now_us - 60 * S))  # not its newest
+        MongoStore(database).erase(EventFilter("door", since_us=now_us - 60 * S, until_us=now_us - 40 * S))
         wait_for(lambda: shown.streams() == {"yard", "hall", UPLOAD, "alive"}, "what was erased gone")
-        erase(database, EventFilter(UPLOAD))  # its frames lie ahead of the clock
+        MongoStore(database).erase(EventFilter(UPLOAD))  # its frames lie ahead of the clock
         wait_for(lambda: shown.streams() == {"yard", "hall", "alive"}, "the upload gone")
-        erase(database, EventFilter(label="face"))
+        MongoStore(database).erase(EventFilter(label="face"))
         wait_for(lambda: shown.streams() == {"alive"}, "all that stands still gone")
         shown.ahead_s = 12
         wait_for(lambda: shown.streams() == set(), "what was alive at first gone")

@@ -39,13 +39,14 @@ from framewatch.model.episode import Episode
 from framewatch.model.event import Event
 from framewatch.model.filters import EventFilter
 from framewatch.ports import choose_port
+from framewatch.storage.interface import Page
 from framewatch.storage.mongo.alerts import AlertStore
 from framewatch.storage.mongo.client import connect
 from framewatch.storage.mongo.documents import Document, to_document
 from framewatch.storage.mongo.episodes import EpisodeStore
-from framewatch.storage.mongo.erasure import erase
-from framewatch.storage.mongo.events import EVENTS, EventStore
-from framewatch.storage.mongo.queries import EventQueries, Page
+from framewatch.storage.mongo.events import EventStore
+from framewatch.storage.mongo.queries import EVENTS, EventQueries
+from framewatch.storage.mongo.store import MongoStore
 from framewatch.web.api.downloads import COLUMNS
 from framewatch.web.app import create_app
 from framewatch.web.records import Records
@@ -70,7 +71,7 @@ def records_of(database: Database[Document], read_frame: Callable[[Event], bytes
         EventQueries(database),
         EpisodeStore(database),
         AlertStore(database),
-        partial(erase, database),
+        MongoStore(database).erase,
         read_frame,
     )
 

@@ -41,6 +41,7 @@ from framewatch.settings import load_settings
 from framewatch.embedded.home import endpoints
 from framewatch.storage.mongo.client import connect
 from framewatch.storage.mongo.events import EventStore
+from framewatch.storage.mongo.store import MongoStore
 import threading
 
 class DyingStore(EventStore):
@@ -63,7 +64,9 @@ topic, name, port = sys.argv[2:]
 settings = load_settings(topic=topic, group=name, database=name, port=port, instance="w")
 where = endpoints(settings)
 database = connect(where.mongodb)[settings.database]
-run_worker(settings, where, database, threading.Event(), store=DyingStore(database))
+store = MongoStore(database)
+store.events = DyingStore(database)
+run_worker(settings, where, store, threading.Event())
 """
 
 

@@ -32,14 +32,14 @@ from framewatch.model.event import Event
 from framewatch.model.filters import EventFilter
 from framewatch.model.upload import Upload
 from framewatch.ports import choose_port
+from framewatch.storage.interface import MAX_PAGE, Stored
 from framewatch.storage.mongo.alerts import AlertStore
 from framewatch.storage.mongo.client import connect
 from framewatch.storage.mongo.documents import Document, from_document, to_document
 from framewatch.storage.mongo.episodes import EpisodeStore
-from framewatch.storage.mongo.erasure import erasable, erase
-from framewatch.storage.mongo.events import EventStore, Stored
+from framewatch.storage.mongo.events import EventStore
 from framewatch.storage.mongo.queries import EventQueries
-from framewatch.storage.mongo.timeline import MAX_PAGE
+from framewatch.storage.mongo.store import MongoStore
 from framewatch.storage.mongo.uploads import UploadStore
 from many import MANY, MINUTE, T0, event
 
@@ -517,8 +517,8 @@ def refusals(database: Database[Document]) -> list[str]:
         lambda: list(queries.documents(EventFilter())),
         lambda: queries.untimed(3),
         lambda: queries.counts(EventFilter(since_us=T0 + 1)),
-        lambda: erase(database, EventFilter("door")),
-        lambda: erasable(database, EventFilter("door")),
+        lambda: MongoStore(database).erase(EventFilter("door")),
+        lambda: MongoStore(database).erasable(EventFilter("door")),
         episodes.setup,
         lambda: episodes.save([Episode("door", "face", T0, T0, 1, 0.5)]),
         lambda: episodes.page(EventFilter()),

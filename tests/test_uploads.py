@@ -40,7 +40,7 @@ from framewatch.ports import choose_port
 from framewatch.settings import load_settings
 from framewatch.storage.mongo.client import connect
 from framewatch.storage.mongo.documents import Document
-from framewatch.storage.mongo.erasure import erase
+from framewatch.storage.mongo.store import MongoStore
 from framewatch.storage.mongo.uploads import UploadStore
 from framewatch.uploads.folder import UploadFolder, form_of
 from framewatch.uploads.jobs import Send, Sent, UploadLimits, shown
@@ -96,7 +96,7 @@ class Desk:
         on_end = options.pop("on_end", lambda stream: None)
         self.store = UploadStore(database)
         self.uploads = Uploads(
-            UploadFolder(root, **options), self.store, send, committed, partial(erase, database), limits, on_end
+            UploadFolder(root, **options), self.store, send, committed, MongoStore(database).erase, limits, on_end
         ).start()
         app = OpenAPI(__name__, doc_ui=False)
         problems.answer_with_problems(app)

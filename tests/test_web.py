@@ -37,10 +37,10 @@ from framewatch.live.hub import LiveHub
 from framewatch.model.event import Event
 from framewatch.model.filters import EventFilter
 from framewatch.ports import choose_port
+from framewatch.storage.interface import Erased
 from framewatch.storage.mongo.alerts import AlertStore
 from framewatch.storage.mongo.documents import Document
 from framewatch.storage.mongo.episodes import EpisodeStore
-from framewatch.storage.mongo.erasure import Erased
 from framewatch.storage.mongo.events import EventStore
 from framewatch.storage.mongo.queries import EventQueries
 from framewatch.vision.jpeg import decode_img

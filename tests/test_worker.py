@@ -41,9 +41,10 @@ from framewatch.model.filters import EventFilter
 from framewatch.model.frame import Frame, TopicPartition
 from framewatch.ports import accepts, choose_port
 from framewatch.settings import Settings, load_settings
+from framewatch.storage.interface import Stored
 from framewatch.storage.mongo.documents import Document
-from framewatch.storage.mongo.erasure import erase
-from framewatch.storage.mongo.events import EventStore, Stored
+from framewatch.storage.mongo.events import EventStore
+from framewatch.storage.mongo.store import MongoStore
 from framewatch.vision.annotate import annotated
 from framewatch.vision.classifier import Image
 from framewatch.vision.jpeg import decode_img, encode_jpeg
@@ -98,15 +99,16 @@ def worker(
     )
     running = Running(settings)
     stop = threading.Event()
+    whole = MongoStore(store._database)
+    whole.events = store
 
     def run() -> None:
         run_worker(
             settings,
             endpoints,
-            store._database,
+            whole,
             stop,
             [running],
-            store=store,
         )
 
     thread = threading.Thread(target=run)
@@ -237,7 +239,7 @@ def test_what_is_deleted_is_not_shown_any_more_whoever_deletes_it(
             if number == 0:
                 assert running.ask("DELETE", "/events?stream=door").json()["events"] == 1
             else:
-                assert erase(database, EventFilter("door")).events == 1  # as another worker, or the command
+                assert MongoStore(database).erase(EventFilter("door")).events == 1  # as another worker
                 wait_for(lambda: running.streams() == {"yard"}, "the look at what was erased")
             assert running.ask("GET", "/snapshot/door.jpg").status_code == 404
             assert running.streams() == {"yard"}

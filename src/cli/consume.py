@@ -10,7 +10,7 @@ from framewatch.embedded.home import endpoints
 from framewatch.embedded.signals import stop_on_signals
 from framewatch.errors import BrokerUnavailable
 from framewatch.settings import Settings
-from framewatch.storage.mongo.client import connect
+from framewatch.storage.open import open_store
 from framewatch.wiring.worker import run_worker
 
 
@@ -26,11 +26,9 @@ from framewatch.wiring.worker import run_worker
 def consume(from_beginning: bool, quiet: bool, settings: Settings) -> None:
     """Classify the frames of the topic, show them live, and store what is seen."""
     where = endpoints(settings)
-    with connect(where.mongodb) as client, stop_on_signals() as stop:
+    with open_store(where.mongodb, settings.database) as store, stop_on_signals() as stop:
         try:
-            run_worker(
-                settings, where, client[settings.database], stop, () if quiet else [ConsoleSink()], from_beginning
-            )
+            run_worker(settings, where, store, stop, () if quiet else [ConsoleSink()], from_beginning)
         except BrokerUnavailable:
             if not stop.is_set():  # else it was told to end while it waited for one: all is well
                 raise

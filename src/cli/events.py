@@ -18,10 +18,8 @@ from framewatch.embedded.home import endpoints
 from framewatch.errors import BadPicture, FramewatchError, SettingError
 from framewatch.model.filters import EventFilter
 from framewatch.settings import Settings
-from framewatch.storage.mongo.client import connect
-from framewatch.storage.mongo.documents import Document
-from framewatch.storage.mongo.erasure import Erased, erasable, erase
-from framewatch.storage.mongo.queries import EventQueries
+from framewatch.storage.interface import Document, Erased
+from framewatch.storage.open import open_store
 from framewatch.vision.jpeg import decode_img
 
 _TABLE_ROWS = 20
@@ -79,8 +77,8 @@ def list_events(
     if raw and images is not None:
         raise click.UsageError("got --raw and --images: expected one of them")
     where = _checked(EventFilter(stream, label, since, until, min_confidence))
-    with connect(endpoints(settings).mongodb) as client, _output():
-        queries = EventQueries(client[settings.database])
+    with open_store(endpoints(settings).mongodb, settings.database) as store, _output():
+        queries = store.events
         if raw:
             for document in queries.documents(where, limit):
                 click.echo(json_line(document))
@@ -109,8 +107,8 @@ def count(
 ) -> None:  # fmt: skip
     """Events of each label."""
     where = _checked(EventFilter(stream, label, since, until, min_confidence))
-    with connect(endpoints(settings).mongodb) as client, _output():
-        counts = EventQueries(client[settings.database]).counts(where)
+    with open_store(endpoints(settings).mongodb, settings.database) as store, _output():
+        counts = store.events.counts(where)
         if as_json:
             click.echo(json_line(counts))
             return
@@ -139,12 +137,11 @@ def delete(
         raise click.UsageError("expected at least one of --stream, --label, --since, --until")
     now = MOMENT.convert("0s", None, None)
     where = _checked(EventFilter(stream, label, since, now if until is None else until))
-    with connect(endpoints(settings).mongodb) as client, _output():
-        database = client[settings.database]
+    with open_store(endpoints(settings).mongodb, settings.database) as store, _output():
         if yes:
-            click.echo(f"{_told(erase(database, where))} deleted")
+            click.echo(f"{_told(store.erase(where))} deleted")
         else:
-            click.echo(f"{_told(erasable(database, where))} would be deleted: --yes does it")
+            click.echo(f"{_told(store.erasable(where))} would be deleted: --yes does it")
 
 
 def _told(erased: Erased) -> str:

@@ -17,7 +17,7 @@ from typing import Any
 
 from rich.cells import cell_len
 
-from framewatch.storage.mongo.documents import Document
+from framewatch.storage.interface import Document
 
 _COLUMNS = (("time (UTC)", 24), ("stream", 16), ("frame", 7), ("label", 14), ("confidence", 10), ("box", 19))
 _NOT_ASCII = re.compile(r"[^ -~]")

@@ -10,8 +10,7 @@ from dataclasses import replace
 from typing import Final
 
 from framewatch.model.filters import EventFilter
-from framewatch.storage.mongo.erasure import Erased
-from framewatch.storage.mongo.uploads import UploadStore
+from framewatch.storage.interface import Erased, UploadStore
 from framewatch.uploads.jobs import OPEN, Job, Sent
 
 _log = logging.getLogger(__name__)

@@ -22,8 +22,7 @@ from framewatch.errors import StoreUnavailable
 from framewatch.model.filters import EventFilter
 from framewatch.model.names import new_run_id, new_upload_id
 from framewatch.model.upload import Upload
-from framewatch.storage.mongo.erasure import Erased
-from framewatch.storage.mongo.uploads import UploadStore
+from framewatch.storage.interface import Erased, UploadStore
 from framewatch.uploads.folder import IncomingFile, UploadFolder, UploadRefused
 from framewatch.uploads.jobs import Job, Send, Sent, UploadLimits, shown
 from framewatch.uploads.progress import Progress

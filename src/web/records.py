@@ -7,10 +7,7 @@ from dataclasses import dataclass
 
 from framewatch.model.event import Event
 from framewatch.model.filters import EventFilter
-from framewatch.storage.mongo.alerts import AlertStore
-from framewatch.storage.mongo.episodes import EpisodeStore
-from framewatch.storage.mongo.erasure import Erased
-from framewatch.storage.mongo.queries import EventQueries
+from framewatch.storage.interface import AlertStore, EpisodeStore, Erased, EventQueries
 
 
 @dataclass(frozen=True, slots=True)

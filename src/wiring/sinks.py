@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from functools import partial
 
-from pymongo.database import Database
-
 from framewatch.activity.rules import Rule
 from framewatch.consumer.sinks.activity import ActivitySink
 from framewatch.consumer.sinks.base import Sink
@@ -25,17 +23,13 @@ from framewatch.model.alert import Alert
 from framewatch.model.names import dead_letter_topic
 from framewatch.objects.open import open_objects
 from framewatch.settings import Settings
-from framewatch.storage.mongo.alerts import AlertStore
-from framewatch.storage.mongo.documents import Document
-from framewatch.storage.mongo.episodes import EpisodeStore
-from framewatch.storage.mongo.events import EventStore
+from framewatch.storage.interface import Store
 
 
 def make_sinks(
     settings: Settings,
     where: Endpoints,
-    database: Database[Document],
-    store: EventStore,
+    store: Store,
     stats: Stats,
     feed: Feed,
     rules: Sequence[Rule],
@@ -47,10 +41,10 @@ def make_sinks(
         SettingError: a setting of a sink cannot be used.
     """
     return [
-        EventSink(store, stats),
+        EventSink(store.events, stats),
         *([result_sink(settings)] if settings.output else []),
         _dead_letter_sink(settings, where, stats),
-        _activity_sink(settings, database, rules, on_alert),
+        _activity_sink(settings, store, rules, on_alert),
         FeedSink(feed),
         *([ImageSink(settings.save_images)] if settings.save_images else []),
     ]
@@ -76,11 +70,11 @@ def _dead_letter_sink(settings: Settings, where: Endpoints, stats: Stats) -> Dea
 
 
 def _activity_sink(
-    settings: Settings, database: Database[Document], rules: Sequence[Rule], on_alert: Callable[[Alert], None]
+    settings: Settings, store: Store, rules: Sequence[Rule], on_alert: Callable[[Alert], None]
 ) -> ActivitySink:
     return ActivitySink(
-        EpisodeStore(database),
-        AlertStore(database),
+        store.episodes,
+        store.alerts,
         rules,
         round(settings.episode_gap * 1_000_000),
         on_alert,

@@ -11,7 +11,6 @@ from importlib.metadata import version
 
 import requests
 from flask import Flask
-from pymongo.database import Database
 
 from framewatch.activity.rules import Rule, load_rules, unknown_labels
 from framewatch.alerting.webhook import Webhook, shown_address
@@ -30,12 +29,7 @@ from framewatch.live.hub import LiveHub
 from framewatch.model.alert import Alert
 from framewatch.model.filters import EventFilter
 from framewatch.settings import Settings
-from framewatch.storage.mongo.alerts import AlertStore
-from framewatch.storage.mongo.documents import Document
-from framewatch.storage.mongo.episodes import EpisodeStore
-from framewatch.storage.mongo.erasure import Erased, erase
-from framewatch.storage.mongo.queries import EventQueries
-from framewatch.storage.mongo.uploads import UploadStore
+from framewatch.storage.interface import Erased, Store
 from framewatch.uploads.folder import UploadFolder
 from framewatch.uploads.jobs import UploadLimits
 from framewatch.uploads.process import producer_process
@@ -81,13 +75,13 @@ def check_webhook(settings: Settings) -> str | None:
 
 
 @contextmanager
-def told_of_alerts(settings: Settings, database: Database[Document], feed: Feed) -> Iterator[Callable[[Alert], None]]:
+def told_of_alerts(settings: Settings, store: Store, feed: Feed) -> Iterator[Callable[[Alert], None]]:
     """What is to be called with each alert: listeners of the feed hear of it, and the webhook where there is one."""
     address = check_webhook(settings)
     if address is None:
         yield feed.publish_alert
         return
-    with closing(Webhook(address, AlertStore(database), requests.Session())) as webhook:
+    with closing(Webhook(address, store.alerts, requests.Session())) as webhook:
         webhook.start()
 
         def tell(alert: Alert) -> None:
@@ -101,7 +95,7 @@ def told_of_alerts(settings: Settings, database: Database[Document], feed: Feed)
 def open_site(
     settings: Settings,
     where: Endpoints,
-    database: Database[Document],
+    store: Store,
     hub: LiveHub,
     monitor: HealthMonitor,
     stats: Stats,
@@ -114,7 +108,7 @@ def open_site(
     options = settings.kafka_options
 
     def erase_and_forget(erased: EventFilter) -> Erased:
-        counted = erase(database, erased)
+        counted = store.erase(erased)
         hub.forget(erased)
         return counted
 
@@ -123,15 +117,15 @@ def open_site(
         frames = FrameReader(partial(make_frame_reader, where.kafka, options), settings.topic)
         ending.enter_context(closing(frames))
         records = Records(
-            events=EventQueries(database),
-            episodes=EpisodeStore(database),
-            alerts=AlertStore(database),
+            events=store.events,
+            episodes=store.episodes,
+            alerts=store.alerts,
             erase=erase_and_forget,
             read_frame=frames.read,
             retention_us=settings.retention_us,
         )
         ending.enter_context(closing(Erasure(hub, records.episodes.erased_after, settings.retention_us)))
-        uploads = _uploads(settings, where, database, erase_and_forget, feed.publish_alert)
+        uploads = _uploads(settings, where, store, erase_and_forget, feed.publish_alert)
         if uploads is not None:
             ending.enter_context(closing(uploads.start()))
         yield create_app(
@@ -156,7 +150,7 @@ def open_site(
 def _uploads(
     settings: Settings,
     where: Endpoints,
-    database: Database[Document],
+    store: Store,
     erase: Callable[[EventFilter], Erased],
     on_alert: Callable[[Alert], None],
 ) -> Uploads | None:
@@ -173,12 +167,12 @@ def _uploads(
     )
     return Uploads(
         folder,
-        UploadStore(database),
+        store.uploads,
         producer_process(settings),
         committed,
         erase,
         limits,
-        partial(end_alerts, episodes=EpisodeStore(database), alerts=AlertStore(database), on_alert=on_alert),
+        partial(end_alerts, episodes=store.episodes, alerts=store.alerts, on_alert=on_alert),
     )
 
 

@@ -8,8 +8,6 @@ from collections.abc import Sequence
 from contextlib import ExitStack, closing
 from functools import partial
 
-from pymongo.database import Database
-
 from framewatch.consumer.classifier_pool import ClassifierPool
 from framewatch.consumer.health import HealthMonitor
 from framewatch.consumer.pruning import Pruner
@@ -26,11 +24,7 @@ from framewatch.kafka.topics import ensure_topic, wait_for_broker
 from framewatch.live.feed import MAX_LISTENERS, Feed
 from framewatch.live.hub import LiveHub
 from framewatch.settings import Settings
-from framewatch.storage.mongo.alerts import AlertStore
-from framewatch.storage.mongo.documents import Document
-from framewatch.storage.mongo.episodes import EpisodeStore
-from framewatch.storage.mongo.events import EventStore
-from framewatch.storage.mongo.uploads import UploadStore
+from framewatch.storage.interface import Store
 from framewatch.web.server import WebServer
 from framewatch.wiring.classifier import chosen_classifier
 from framewatch.wiring.sinks import make_sinks, result_sink
@@ -44,22 +38,20 @@ _FOREVER_S = 10 * 365 * 24 * 3600.0
 def run_worker(
     settings: Settings,
     where: Endpoints,
-    database: Database[Document],
+    store: Store,
     stop: threading.Event,
     more_sinks: Sequence[Sink] = (),
     from_beginning: bool = False,
-    store: EventStore | None = None,
 ) -> None:
     """Make the clients and parts of a worker, run it until ``stop``, and end them.
 
     Args:
         settings: of the run.
         where: Kafka is.
-        database: for all that is stored.
+        store: for all that is kept.
         stop: ends the run.
         more_sinks: take each frame behind those that the settings ask for.
         from_beginning: read the topic from its start whatever the group has committed.
-        store: takes the events, instead of one over the database.
 
     Raises:
         SettingError: a setting cannot be used, or not with the others.
@@ -69,7 +61,6 @@ def run_worker(
     """
     check_host(settings)
     options = settings.kafka_options
-    store = store or EventStore(database)
     stats, feed = Stats(), Feed()
     hub = LiveHub(settings.max_viewers, lags=lambda: monitor.lags())  # noqa: PLW0108 - it is made below
     classifiers = chosen_classifier(settings, load=True)
@@ -78,7 +69,7 @@ def run_worker(
     kept_days: float | None = None
     monitor = HealthMonitor(
         ResilientAdmin(partial(make_admin, where.kafka, options)),
-        store.ping,
+        store.events.ping,
         lambda: worker.positions() if worker else {},
         stats,
         lambda: hub.viewers,
@@ -86,10 +77,10 @@ def run_worker(
     )
     with ExitStack() as ending:
         ending.enter_context(closing(monitor))
-        on_alert = ending.enter_context(told_of_alerts(settings, database, feed))
-        sinks = [*make_sinks(settings, where, database, store, stats, feed, rules, on_alert), *more_sinks]
+        on_alert = ending.enter_context(told_of_alerts(settings, store, feed))
+        sinks = [*make_sinks(settings, where, store, stats, feed, rules, on_alert), *more_sinks]
         app = ending.enter_context(
-            open_site(settings, where, database, hub, monitor, stats, feed, classifiers, rules, lambda: kept_days)
+            open_site(settings, where, store, hub, monitor, stats, feed, classifiers, rules, lambda: kept_days)
         )
         endless = settings.max_viewers + MAX_LISTENERS
         ending.enter_context(WebServer(app, settings.host, settings.port, endless))
@@ -109,7 +100,7 @@ def run_worker(
             from_beginning,
             classifiers.labels,
         )
-        prunes = [store.prune, *(of(database).prune for of in (EpisodeStore, AlertStore, UploadStore))]
+        prunes = [part.prune for part in (store.events, store.episodes, store.alerts, store.uploads)]
         ending.enter_context(closing(Pruner(prunes, settings.retention_us)))
         worker.run(stop.is_set)
     _log.info("ended: %s", ", ".join(f"{n} {what}" for what, n in stats.counts().items()))

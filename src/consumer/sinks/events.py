@@ -4,23 +4,13 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
-from typing import Protocol
 
 from framewatch.consumer.processing import ClassifiedFrame
 from framewatch.consumer.sinks.base import Sink
 from framewatch.consumer.stats import Stats
-from framewatch.model.event import Event
-from framewatch.storage.mongo.events import Stored
+from framewatch.storage.interface import EventStore
 
 _log = logging.getLogger(__name__)
-
-
-class EventStore(Protocol):
-    """Where events go: see storage.mongo.events.EventStore."""
-
-    def setup(self) -> None: ...  # noqa: D102
-
-    def add(self, events: Sequence[Event]) -> Stored: ...  # noqa: D102
 
 
 class EventSink(Sink):

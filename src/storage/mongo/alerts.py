@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from typing import Any
 
 import pymongo
@@ -13,8 +13,8 @@ from pymongo.errors import DuplicateKeyError
 
 from framewatch.model.alert import Alert, Webhook
 from framewatch.model.filters import EventFilter
+from framewatch.storage.interface import AlertPage, Document
 from framewatch.storage.mongo.client import store_errors
-from framewatch.storage.mongo.documents import Document
 from framewatch.storage.mongo.query import between, name_query
 from framewatch.storage.mongo.timeline import Timeline, readable
 
@@ -28,14 +28,6 @@ _INDEXES: Sequence[Sequence[tuple[str, int]]] = (
         for field in ("stream", "rule", "open", "webhook")
     ),
 )
-
-
-@dataclass(frozen=True, slots=True)
-class AlertPage:
-    """Alerts, newest start first, and the cursor of the next page or None at the end."""
-
-    alerts: Sequence[Alert]
-    cursor: int | None
 
 
 class AlertStore:
@@ -109,7 +101,7 @@ class AlertStore:
             where: which alerts.
             rule: only of this rule.
             open_only: only those that last.
-            limit: 1 to ``timeline.MAX_PAGE``; a number outside counts as the nearer end.
+            limit: 1 to ``MAX_PAGE``; a number outside counts as the nearer end.
             cursor: of the page before, or None for the first page.
         """
         more = ({} if rule is None else {"rule": {"$eq": rule}}) | ({"open": {"$eq": 1}} if open_only else {})

@@ -8,8 +8,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from framewatch.model.event import Event
+from framewatch.storage.interface import Document
 
-Document = dict[str, Any]
+__all__ = ["Document", "from_document", "to_document"]
 
 
 def to_document(event: Event) -> Document:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import secrets
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import pymongo
@@ -14,12 +13,10 @@ from pymongo.database import Database
 
 from framewatch.model.episode import Episode, remains
 from framewatch.model.filters import EventFilter
+from framewatch.storage.interface import Document, EpisodePage
 from framewatch.storage.mongo.client import store_errors
-from framewatch.storage.mongo.documents import Document
 from framewatch.storage.mongo.query import at_least, between, name_query
 from framewatch.storage.mongo.timeline import Timeline, readable
-
-__all__ = ["Episode", "EpisodePage", "EpisodeStore"]
 
 EPISODES = "episodes"
 ERASURES = "erasures"
@@ -32,14 +29,6 @@ _INDEXES: Sequence[Sequence[tuple[str, int]]] = (
     [("label", pymongo.ASCENDING), *_SPAN],
     [("stream", pymongo.ASCENDING), ("label", pymongo.ASCENDING), *_SPAN],
 )
-
-
-@dataclass(frozen=True, slots=True)
-class EpisodePage:
-    """Episodes, newest start first, and the cursor of the next page or None at the end."""
-
-    episodes: Sequence[Episode]
-    cursor: int | None
 
 
 class EpisodeStore:
@@ -92,7 +81,7 @@ class EpisodeStore:
 
         Args:
             where: which episodes; ``min_confidence`` is of the peak.
-            limit: 1 to ``timeline.MAX_PAGE``; a number outside counts as the nearer end.
+            limit: 1 to ``MAX_PAGE``; a number outside counts as the nearer end.
             cursor: of the page before, or None for the first page.
         """
         with store_errors("reading episodes"):

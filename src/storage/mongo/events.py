@@ -7,24 +7,19 @@ updates by ``_id``, ``$match`` then ``$count``. See ``docs/store.md``.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple
 
 import pymongo
-from pymongo.collection import Collection
-from pymongo.database import Database
-from pymongo.errors import BulkWriteError, PyMongoError
+from pymongo.errors import BulkWriteError
 
-from framewatch.errors import StoreUnavailable
+from framewatch.errors import StoreRefused, StoreUnavailable
 from framewatch.model.event import US_PER_MINUTE, Event
 from framewatch.model.filters import EventFilter
+from framewatch.storage.interface import Stored
 from framewatch.storage.mongo.client import store_errors
-from framewatch.storage.mongo.counts import Counts
-from framewatch.storage.mongo.documents import Document, to_document
+from framewatch.storage.mongo.documents import to_document
+from framewatch.storage.mongo.queries import EventQueries
 from framewatch.storage.mongo.query import event_query
-from framewatch.storage.mongo.timeline import Timeline
 
-EVENTS = "events"
-COUNTS = "counts"
 _DUPLICATE_KEY = 11000
 
 _AFTER_TIME = [("confidence", pymongo.ASCENDING), ("label", pymongo.ASCENDING)]
@@ -37,21 +32,8 @@ INDEXES: Sequence[Sequence[tuple[str, int]]] = (
 )
 
 
-class Stored(NamedTuple):
-    """How many of the events given were new, and how many the store had already."""
-
-    new: int
-    duplicates: int
-
-
-class EventStore:
-    """The writing side of the store."""
-
-    def __init__(self, database: Database[Document]) -> None:
-        self._database = database
-        self._events: Collection[Document] = database[EVENTS]
-        self._counts = Counts(self._events, database[COUNTS])
-        self._timeline = Timeline(self._events, "time_us")
+class EventStore(EventQueries):
+    """Events stored once, found again, and deleted."""
 
     def setup(self) -> None:
         """Make the indexes that are not there yet.
@@ -64,15 +46,19 @@ class EventStore:
                 self._events.create_index(keys)
             self._counts.setup()
 
-    def ping(self, timeout_s: float = 1.0) -> bool:
-        """Whether the store answers within the time."""
+    def problem(self, timeout_s: float = 1.0) -> str | None:
+        """Why events cannot be stored now, in one line; None when they can. Answers about within the time."""
         try:
-            with pymongo.timeout(timeout_s):
+            with store_errors("asking the store"), pymongo.timeout(timeout_s):
                 # Not the ping command: the embedded store writes a log line for each, and this is asked every second.
                 self._events.find_one({"_id": "none"}, {"_id": 1})
-        except PyMongoError:
-            return False
-        return True
+        except (StoreUnavailable, StoreRefused) as error:
+            return str(error)
+        return None
+
+    def ping(self, timeout_s: float = 1.0) -> bool:
+        """Whether there is no problem."""
+        return self.problem(timeout_s) is None
 
     def add(self, events: Sequence[Event]) -> Stored:
         """Store the events that are not stored yet, and count them. Doing it again changes nothing.

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator
 from typing import Any
 
 from pymongo.collection import Collection
@@ -11,30 +10,24 @@ from pymongo.database import Database
 
 from framewatch.model.event import Event
 from framewatch.model.filters import EventFilter
+from framewatch.storage.interface import Document, Page
 from framewatch.storage.mongo.client import store_errors
 from framewatch.storage.mongo.counts import Counts
-from framewatch.storage.mongo.documents import Document, from_document
-from framewatch.storage.mongo.events import COUNTS, EVENTS
+from framewatch.storage.mongo.documents import from_document
 from framewatch.storage.mongo.query import event_query
-from framewatch.storage.mongo.timeline import MAX_PAGE, Timeline, readable
+from framewatch.storage.mongo.timeline import Timeline, readable
 
-__all__ = ["MAX_PAGE", "EventFilter", "EventQueries", "Page"]
+EVENTS = "events"
+COUNTS = "counts"
 
 _ROWS_AT_A_TIME = 200  # of documents(): with crops of 20 kB about 4 MB
-
-
-@dataclass(frozen=True, slots=True)
-class Page:
-    """Events, newest first, and the cursor of the next page or None at the end."""
-
-    events: Sequence[Event]
-    cursor: int | None
 
 
 class EventQueries:
     """The reading side of the store. Every method raises StoreUnavailable when the store does not answer."""
 
     def __init__(self, database: Database[Document]) -> None:
+        self._database = database
         self._events: Collection[Document] = database[EVENTS]
         self._counts = Counts(self._events, database[COUNTS])
         self._timeline = Timeline(self._events, "time_us")

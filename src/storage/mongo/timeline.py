@@ -14,12 +14,13 @@ import pymongo
 from pymongo.collection import Collection
 
 from framewatch.errors import StoreUnavailable
-from framewatch.storage.mongo.documents import Document
+from framewatch.storage.interface import MAX_PAGE, Document
+
+__all__ = ["MAX_PAGE", "Timeline", "readable"]
 
 _log = logging.getLogger(__name__)
 _T = TypeVar("_T")
 
-MAX_PAGE = 500
 _DELETED_AT_A_TIME = 1000  # so that others get their turn in between
 _ROWS_AT_A_TIME = 1000
 
@@ -27,7 +28,7 @@ _ROWS_AT_A_TIME = 1000
 class Timeline:
     """Documents by one field, newest first.
 
-    Every query has a range of the field with an end, as ``storage.filters.between`` gives: so documents of other
+    Every query has a range of the field with an end, as ``query.between`` gives: so documents of other
     programs in which it is text or missing never match.
     """
 

@@ -10,8 +10,8 @@ from pymongo.collection import Collection
 from pymongo.database import Database
 
 from framewatch.model.upload import Upload
+from framewatch.storage.interface import Document
 from framewatch.storage.mongo.client import store_errors
-from framewatch.storage.mongo.documents import Document
 from framewatch.storage.mongo.query import between
 from framewatch.storage.mongo.timeline import Timeline, readable
 

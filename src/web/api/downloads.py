@@ -10,8 +10,7 @@ from typing import Final
 from framewatch.model.event import Event
 from framewatch.model.filters import EventFilter
 from framewatch.model.times import written
-from framewatch.storage.mongo.queries import EventQueries
-from framewatch.storage.mongo.timeline import MAX_PAGE
+from framewatch.storage.interface import MAX_PAGE, EventQueries
 from framewatch.web.event_schemas import EventOut
 
 COLUMNS: Final = (

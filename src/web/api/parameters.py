@@ -14,7 +14,7 @@ from framewatch.model.event import is_storable
 from framewatch.model.filters import EventFilter
 from framewatch.model.names import checked_stream_name
 from framewatch.model.times import EXPECTED, parse_moment
-from framewatch.storage.mongo.timeline import MAX_PAGE
+from framewatch.storage.interface import MAX_PAGE
 
 _PLUS_LOST: Final = re.compile(r"(:\d\d(?:\.\d+)?) (\d\d(?::?\d\d)?)$")  # a + of an address is a space
 _MOST_US: Final = 2**63 - 1
