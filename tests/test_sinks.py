@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from confluent_kafka import Consumer, Producer
+from confluent_kafka import Consumer, KafkaException, Producer
 from confluent_kafka import TopicPartition as KafkaPartition
 from pymongo.database import Database
 
@@ -217,12 +217,15 @@ class Loses(Consumer):
             self.pause(self.assignment())
             self.on_lost(self, self.assignment())
         if self.away and self.back.is_set():
+            try:
+                for partition in self.assignment():
+                    low, high = self.get_watermark_offsets(partition)
+                    self.seek(KafkaPartition(partition.topic, partition.partition, max(low, min(high, self.at))))
+            except KafkaException:  # not in a state for it: at the next poll
+                return super().poll(timeout)
             self.lost.clear()
             self.back.clear()
             self.away = False
-            for partition in self.assignment():
-                low, high = self.get_watermark_offsets(partition)
-                self.seek(KafkaPartition(partition.topic, partition.partition, max(low, min(high, self.at))))
             self.resume(self.assignment())
         return super().poll(timeout)
 
