@@ -12,11 +12,11 @@ from flask.testing import FlaskClient
 from pymongo.database import Database
 
 from framewatch.activity.rules import Rule
-from framewatch.consumer.health import Health
 from framewatch.live.hub import LiveHub
 from framewatch.model.alert import Alert
 from framewatch.model.episode import Episode
 from framewatch.model.event import Event
+from framewatch.model.health import Health
 from framewatch.storage.mongo.alerts import AlertStore
 from framewatch.storage.mongo.documents import Document
 from framewatch.storage.mongo.episodes import EpisodeStore

@@ -26,7 +26,6 @@ from openapi_spec_validator import validate
 
 from conftest import REPOSITORY, SAMPLE
 from framewatch.activity.rules import Rule
-from framewatch.consumer.health import Health
 from framewatch.consumer.stats import Stats
 from framewatch.embedded.home import Endpoints
 from framewatch.kafka.clients import make_frame_reader
@@ -39,6 +38,7 @@ from framewatch.model.detection import Box, Detection
 from framewatch.model.episode import Episode
 from framewatch.model.event import Event
 from framewatch.model.frame import Frame, TopicPartition
+from framewatch.model.health import Health
 from framewatch.model.upload import Upload
 from framewatch.ports import choose_port
 from framewatch.storage.mongo.alerts import AlertStore

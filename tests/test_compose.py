@@ -26,7 +26,6 @@ from conftest import REPOSITORY, SAMPLE
 from framewatch.cli import cli
 from framewatch.consumer import worker
 from framewatch.consumer.classifier_pool import ClassifierPool
-from framewatch.consumer.health import Health
 from framewatch.consumer.processing import ClassifiedFrame, ConsumedRecord
 from framewatch.consumer.sinks.results import result_of
 from framewatch.embedded.jars import jar_paths, locked_jars
@@ -36,6 +35,7 @@ from framewatch.kafka.record import MAX_RECORD_BYTES, Record
 from framewatch.live.hub import LiveHub
 from framewatch.model.event import Event
 from framewatch.model.frame import Frame
+from framewatch.model.health import Health
 from framewatch.objects.open import open_objects
 from framewatch.ports import choose_port
 from framewatch.settings import LOOPBACK_HOSTS, Settings, environment_name, load_settings
