@@ -10,7 +10,7 @@ from flask import Response, jsonify, render_template, request
 from flask_openapi3.models.info import Info
 from flask_openapi3.openapi import OpenAPI
 
-from framewatch.activity.rules import Rule
+from framewatch.activity.rule import Rule
 from framewatch.consumer.stats import Stats
 from framewatch.live.feed import Feed
 from framewatch.live.hub import LiveHub
