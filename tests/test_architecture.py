@@ -103,7 +103,6 @@ def lint_imports(source_root: Path) -> subprocess.CompletedProcess[str]:
         [
             Path(sysconfig.get_path("scripts")) / "lint-imports",
             "--no-cache",
-            "--config",
             REPOSITORY / "pyproject.toml",
         ],
         cwd=source_root,
