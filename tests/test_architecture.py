@@ -42,6 +42,11 @@ EDGE = ("cli/", "wiring/")  # where programs are put together
 # Imports by a name in a text, which no contract sees.
 IMPORT_BY_NAME = {"vision/models/openvino_runtime.py": {"'openvino'"}}
 
+# What may not be called where there is no I/O.
+FILE_CALLS = {"open", "read_text", "read_bytes", "write_text", "write_bytes"}
+CLOCKS = {"sleep", "monotonic", "perf_counter", "now", "utcnow", "time", "time_ns"}
+FORBIDDEN_CALLS = {"activity/": FILE_CALLS | CLOCKS, "model/": FILE_CALLS}
+
 # Where the environment is used otherwise than read for a setting: for children, OpenCV and TensorFlow.
 ENVIRONMENT = {
     "embedded/process.py": {"env={**os.environ, **self.env}"},
@@ -135,6 +140,7 @@ def test_no_room_imports_what_it_must_not_know(copy: Path) -> None:
 WRONG = {
     "activity/shares.py": "from framewatch.storage.mongo.client import connect",
     "activity/hours.py": "import pymongo",
+    "activity/episodes.py": "import threading",
     "alerting/webhook.py": "from framewatch.consumer.stats import Stats",
     "consumer/stats.py": "from framewatch.producer.pace import Pace",
     "consumer/offsets.py": "import flask",
@@ -223,6 +229,18 @@ def test_nothing_is_imported_where_no_contract_sees_it() -> None:
         for path in FILES
     }
     assert {name: texts for name, texts in found.items() if texts} == IMPORT_BY_NAME
+
+
+@pytest.mark.parametrize("room", FORBIDDEN_CALLS)
+def test_rooms_without_io_open_no_file_and_read_no_clock(room: str) -> None:
+    found = {
+        f"{name_of(path)}: {ast.unparse(call)}"
+        for path in FILES
+        if name_of(path).startswith(room)
+        for name, call in calls(path)
+        if name in FORBIDDEN_CALLS[room]
+    }
+    assert found == set()
 
 
 def test_the_environment_is_read_only_by_settings() -> None:

@@ -172,7 +172,8 @@ def test_an_absence_has_one_alert_through_a_restart() -> None:
 def test_a_rule_is_put_in_words_for_the_api(rule: Rule, text: str) -> None:
     assert rule.in_words() == text
     assert rule.model_dump(mode="json")["text"] == text
-    assert "text" in type(rule).model_json_schema(mode="serialization")["properties"]
+    schema = type(rule).model_json_schema(mode="serialization")
+    assert set(schema["required"]) == set(schema["properties"]) == set(rule.model_dump())
 
 
 def test_the_table_of_kinds_is_by_the_names_that_rules_give() -> None:

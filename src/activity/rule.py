@@ -59,7 +59,7 @@ _HoursText = Annotated[str, AfterValidator(_checked_hours)]
 class Rule(BaseModel, ABC):
     """What streams are held to. A kind adds its own keys, a timer and two texts."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", json_schema_serialization_defaults_required=True)
 
     name: Name = Field(description="name of the rule, unlike those of the others")
     label: Annotated[str, AfterValidator(_checked_label)] = Field(description="label that the rule is about")

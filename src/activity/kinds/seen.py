@@ -14,7 +14,7 @@ from framewatch.activity.timers import StretchTimer, Timer, WindowTimer
 class SeenRule(Rule):
     """What must not be seen, and for how long, when and where."""
 
-    kind: Literal["seen"] = Field(default="seen", description="what the rule is about: a label that must not be seen")
+    kind: Literal["seen"] = Field(default="seen", description="a label that must not be seen")
     for_at_least: Duration | None = Field(default=None, description="seconds of it that are too much; null: at all")
     within: Duration | None = Field(
         default=None, description="seconds in which they add up; null: they must be one unbroken stretch"
