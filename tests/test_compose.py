@@ -189,9 +189,9 @@ def test_our_services_reach_minio_with_the_user_that_it_makes(
     assert access.key_id == minio["MINIO_ROOT_USER"]
     assert access.secret == minio["MINIO_ROOT_PASSWORD"] == SECRETS["MINIO_PASSWORD"]
     made = SERVICES["bucket"]["command"][-1].rpartition("/")[2]
-    assert open_objects(f"s3://{made}/test/", access).place == f"s3://{made}/test/"
+    assert open_objects(f"s3://{made}/test/", access).location == f"s3://{made}/test/"
     output = environment("consumer")["FRAMEWATCH_OUTPUT"]
-    assert open_objects(output, access).place == f"s3://{made}/output/"
+    assert open_objects(output, access).location == f"s3://{made}/output/"
 
 
 def test_the_bucket_is_made_by_the_same_image_as_the_user_that_it_makes() -> None:

@@ -11,7 +11,7 @@ import pytest
 from pydantic import Field
 
 from framewatch.activity.breaches import Breaches
-from framewatch.activity.durations import spoken
+from framewatch.activity.durations import format_duration
 from framewatch.activity.kinds import KINDS
 from framewatch.activity.kinds.seen import SeenRule
 from framewatch.activity.rule import Duration, Rule
@@ -61,10 +61,10 @@ class AbsenceRule(Rule):
         return AbsenceTimer(self.not_seen_for)
 
     def condition(self) -> str:
-        return f"not seen for {spoken(self.not_seen_for)}"
+        return f"not seen for {format_duration(self.not_seen_for)}"
 
     def breach(self, seconds: float) -> str:
-        return f"not seen for {spoken(seconds)}"
+        return f"not seen for {format_duration(seconds)}"
 
     def memory_s(self) -> float:
         return self.not_seen_for

@@ -12,7 +12,7 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from conftest import REPOSITORY
-from framewatch.activity.durations import parse_duration, spoken
+from framewatch.activity.durations import format_duration, parse_duration
 from framewatch.activity.hours import Hours, parse_hours
 from framewatch.activity.kinds import KINDS
 from framewatch.activity.kinds.seen import SeenRule
@@ -213,7 +213,7 @@ def test_what_is_no_duration(text: object) -> None:
 
 
 def test_durations_are_spoken() -> None:
-    assert [spoken(s) for s in (1, 59, 60, 61, 1859.9, 3600, 3660, 90_000)] == [
+    assert [format_duration(s) for s in (1, 59, 60, 61, 1859.9, 3600, 3660, 90_000)] == [
         "1 s", "59 s", "1 min", "1 min 1 s", "30 min", "1 h", "1 h 1 min", "1 d 1 h",
     ]  # fmt: skip
 

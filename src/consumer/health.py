@@ -92,10 +92,10 @@ class HealthMonitor:
                 if error.args[0].code() in _ANSWERS or error.args[0].code() > 0:
                     self._broker_seen_s = time.monotonic()
                 else:
-                    self._admin.no_answer()
+                    self._admin.report_timeout()
             except TimeoutError as error:
                 _log.debug("no answer from Kafka: %s", error)
-                self._admin.no_answer()
+                self._admin.report_timeout()
             if self._ping_store():
                 self._store_seen_s = time.monotonic()
             self._stop.wait(_EVERY_S)

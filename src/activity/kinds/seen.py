@@ -6,7 +6,7 @@ from typing import Literal
 
 from pydantic import Field, ValidationInfo, field_validator
 
-from framewatch.activity.durations import spoken
+from framewatch.activity.durations import format_duration
 from framewatch.activity.rule import Duration, Rule
 from framewatch.activity.timers import StretchTimer, Timer, WindowTimer
 
@@ -29,11 +29,11 @@ class SeenRule(Rule):
         """Such as ``for at least 30 min within 1 h``."""
         if not self.for_at_least:
             return "at all"
-        return f"for at least {spoken(self.for_at_least)}{self._window()}"
+        return f"for at least {format_duration(self.for_at_least)}{self._window()}"
 
     def breach(self, seconds: float) -> str:
         """Such as ``for 31 min within 1 h``; nothing where any length is too much."""
-        return f"for {spoken(seconds)}{self._window()}" if self.for_at_least else ""
+        return f"for {format_duration(seconds)}{self._window()}" if self.for_at_least else ""
 
     def memory_s(self) -> float:
         """The longer of the two times."""
@@ -47,8 +47,8 @@ class SeenRule(Rule):
             if needed is None:
                 raise ValueError("expected 'for at least' beside it: how much of that time is too much")
             if needed > within:
-                raise ValueError(f"expected no less than 'for at least', which is {spoken(needed)}")
+                raise ValueError(f"expected no less than 'for at least', which is {format_duration(needed)}")
         return within
 
     def _window(self) -> str:
-        return f" within {spoken(self.within)}" if self.within else ""
+        return f" within {format_duration(self.within)}" if self.within else ""
