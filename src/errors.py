@@ -7,6 +7,7 @@ FramewatchError
 │   └── BadPicture          its bytes are not the JPEG picture they should be
 ├── BadBundle           a folder is not a trained model that can be served
 ├── DataError           pictures and labels from which nothing can be learned or measured
+├── FrameGone           Kafka has the whole frame of an event no more
 ├── CapacityExceeded    as many as there are places for are watching, listening or reading
 ├── TopicRefused        Kafka refuses a topic for good, such as for want of rights
 ├── ServiceError        an embedded service (Kafka, store) cannot be prepared, started or kept up
@@ -56,6 +57,10 @@ class BadBundle(FramewatchError):
 
 class DataError(FramewatchError):
     """Training data that nothing can be learned from, or measured on."""
+
+
+class FrameGone(FramewatchError):
+    """Kafka has the frame no more; the message says why where that is known."""
 
 
 class CapacityExceeded(FramewatchError):

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from openvino import opset13 as ops
 
 from framewatch.training.data.labelled import Part
-from framewatch.training.report.card import Story
+from framewatch.training.report.card import Provenance
 from framewatch.training.report.figures import Predictions
 from framewatch.vision.models.bundle import Bundle, Manifest, seal_bundle, write_labels
 from framewatch.vision.models.inputs import InputSpec
@@ -20,7 +20,7 @@ SIDE = 16
 SPEC = InputSpec(height=SIDE, width=SIDE, channels=1)
 LABELS = ("dark", "middle", "light")
 BRIGHTNESS = (30, 120, 220)
-STORY = Story(
+STORY = Provenance(
     source="rooms.npz",
     parameters=1234,
     recipe={"optimizer": "adam", "learning_rate": 1e-3},

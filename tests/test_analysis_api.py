@@ -11,12 +11,13 @@ import pytest
 from flask.testing import FlaskClient
 from pymongo.database import Database
 
-from framewatch.activity.rules import Rule
-from framewatch.consumer.health import Health
+from framewatch.activity.kinds.seen import SeenRule
+from framewatch.activity.rule import Rule
 from framewatch.live.hub import LiveHub
 from framewatch.model.alert import Alert
 from framewatch.model.episode import Episode
 from framewatch.model.event import Event
+from framewatch.model.health import Health
 from framewatch.storage.mongo.alerts import AlertStore
 from framewatch.storage.mongo.documents import Document
 from framewatch.storage.mongo.episodes import EpisodeStore
@@ -31,8 +32,8 @@ T0 = 1_795_000_000 * SECOND // (60 * SECOND) * (60 * SECOND)
 DAY = 24 * 3600 * SECOND
 HEALTHY = Health("healthy", "up", "up", 2, 0, 30.0, 20.0, 40.0, 0, {})
 RULES = (
-    Rule(name="sitting", label="sitting", for_at_least=1800, within=3600),
-    Rule(name="no smoking", label="smoking", on_stream=("door",), between_hours=("22:00-06:00",), timezone="UTC"),
+    SeenRule(name="sitting", label="sitting", for_at_least=1800, within=3600),
+    SeenRule(name="no smoking", label="smoking", on_stream=("door",), between_hours=("22:00-06:00",), timezone="UTC"),
 )
 
 
@@ -225,6 +226,8 @@ def test_the_rules_in_force_are_told(client: FlaskClient, database: Database[Doc
         "timezone": None,
         "on_stream": [],
         "confidence": 0,
+        "kind": "seen",
+        "text": "sitting for at least 30 min within 1 h",
     }
     assert smoking["between_hours"] == ["22:00-06:00"] and smoking["on_stream"] == ["door"]
     assert got(client_of(database), "/rules") == {"rules": []}

@@ -20,7 +20,7 @@ LABELS = ("Angry", "Disgust", "Happy", "Neutral", "Surprise")
 
 
 def places(*detections: Detection, width: int = WIDTH, height: int = HEIGHT) -> list[Box]:
-    return [caption.place for caption in _captions(detections, LABELS, width, height, THICKNESS)]
+    return [caption.box for caption in _captions(detections, LABELS, width, height, THICKNESS)]
 
 
 def overlap(one: Box, other: Box) -> int:

@@ -25,8 +25,7 @@ from openapi_schema_validator import OAS31Validator
 from openapi_spec_validator import validate
 
 from conftest import REPOSITORY, SAMPLE
-from framewatch.activity.rules import Rule
-from framewatch.consumer.health import Health
+from framewatch.activity.kinds.seen import SeenRule
 from framewatch.consumer.stats import Stats
 from framewatch.embedded.home import Endpoints
 from framewatch.kafka.clients import make_frame_reader
@@ -39,6 +38,7 @@ from framewatch.model.detection import Box, Detection
 from framewatch.model.episode import Episode
 from framewatch.model.event import Event
 from framewatch.model.frame import Frame, TopicPartition
+from framewatch.model.health import Health
 from framewatch.model.upload import Upload
 from framewatch.ports import choose_port
 from framewatch.storage.mongo.alerts import AlertStore
@@ -86,7 +86,7 @@ ABOUT = AboutOut(
     rules=1,
     started=datetime(2026, 11, 21, 9, 58, tzinfo=UTC),
 )
-RULE = Rule.model_validate({"name": "sits-too-long", "label": "sitting", "for_at_least": 1800, "within": 3600})
+RULE = SeenRule.model_validate({"name": "sits-too-long", "label": "sitting", "for_at_least": 1800, "within": 3600})
 
 # What is another one each time: compared by its kind only.
 VARIES = {"age_s", "latency_ms", "frames_per_second", "offset", "left_out"}

@@ -13,7 +13,7 @@ import pytest
 
 from framewatch.activity.breaches import Breaches
 from framewatch.activity.episodes import EpisodeTracker
-from framewatch.activity.rules import Rule
+from framewatch.activity.kinds.seen import SeenRule
 from framewatch.model.alert import Alert
 from framewatch.model.episode import Episode
 
@@ -24,8 +24,8 @@ Frame = tuple[int, Mapping[str, float]]  # seconds after noon, and what is seen
 Times = tuple[int, int | None]
 
 
-def rule(label: str = "sitting", name: str = "rule", **more: Any) -> Rule:
-    return Rule(name=name, label=label, **more)
+def rule(label: str = "sitting", name: str = "rule", **more: Any) -> SeenRule:
+    return SeenRule(name=name, label=label, **more)
 
 
 def seen(first_s: int, last_s: int, *labels: str, confidence: float = 0.9) -> Iterator[Frame]:
@@ -209,7 +209,7 @@ def runs(sights: Sequence[int], inside: Callable[[int], bool]) -> Iterator[tuple
             yield start, last, False
 
 
-def by_the_second(one: Rule, frames: Sequence[Frame], hours: str | None) -> list[Times]:
+def by_the_second(one: SeenRule, frames: Sequence[Frame], hours: str | None) -> list[Times]:
     """Start and end of each breach."""
     last_frame = frames[-1][0]
     sights = [now_s for now_s, labels in frames if one.label in labels]
@@ -250,7 +250,7 @@ def some_frames(chance: random.Random, length_s: int) -> list[Frame]:
     return frames or [(0, {})]
 
 
-def some_rule(chance: random.Random) -> tuple[Rule, str | None]:
+def some_rule(chance: random.Random) -> tuple[SeenRule, str | None]:
     need = chance.randint(1, 40)
     hours = chance.choice([None, None, "12:01-12:03", "12:02-12:05", "12:00-12:04"])
     more: dict[str, Any] = {"between_hours": hours, "timezone": "UTC"} if hours else {}

@@ -68,7 +68,7 @@ DROPPED = ("learned", "INIT", 9.0)
 
 
 def test_a_client_is_lost_when_it_has_had_nobody_to_turn_to_for_three_seconds_by_its_own_clock() -> None:
-    contact = BrokerHealth()
+    health = BrokerHealth()
     for seconds, brokers, lost in (
         (1.0, [("configured", "INIT", 0.5), GROUP], False),
         (2.0, [("learned", "DOWN", 60.0), GROUP], False),  # that it is down is no matter
@@ -80,33 +80,33 @@ def test_a_client_is_lost_when_it_has_had_nobody_to_turn_to_for_three_seconds_by
         (9.0, [DROPPED, GROUP], True),
         (10.0, [DROPPED, ("learned", "UP", 20.0)], False),  # others of a cluster need not be turned to
     ):
-        contact.note(statistics(seconds, *brokers))
-        assert contact.lost == lost, seconds
+        health.update(statistics(seconds, *brokers))
+        assert health.is_stuck == lost, seconds
 
 
 def test_a_producer_with_nothing_to_send_is_not_lost() -> None:
-    contact = BrokerHealth()
+    health = BrokerHealth()
     for seconds, waiting, lost in ((1.0, 0, False), (60.0, 0, False), (61.0, 1, False), (64.0, 1, True)):
-        contact.note(statistics(seconds, DROPPED, waiting=waiting))
-        assert contact.lost == lost, seconds
+        health.update(statistics(seconds, DROPPED, waiting=waiting))
+        assert health.is_stuck == lost, seconds
 
 
 def test_without_being_replaced_a_client_would_stay_lost(way: Way) -> None:
     """The client's own fault: when this fails, what is tested here has been mended there, and can go."""
     ensure_topic(way.address, "lost", 1, 1, {})
-    contact = BrokerHealth()
-    consumer = make_consumer(way.address, "lost", None, ASKS_OFTEN, contact)
+    health = BrokerHealth()
+    consumer = make_consumer(way.address, "lost", None, ASKS_OFTEN, health)
     try:
         consumer.subscribe(["lost"])
         poll_until(consumer, lambda: bool(consumer.assignment()), 60)
         for _ in range(TRIES):
             way.names_no_broker_for(1.5)
-            poll_until(consumer, lambda: contact.lost, 5)
-            if contact.lost:
+            poll_until(consumer, lambda: health.is_stuck, 5)
+            if health.is_stuck:
                 break
-        assert contact.lost
-        poll_until(consumer, lambda: not contact.lost, 5)
-        assert contact.lost
+        assert health.is_stuck
+        poll_until(consumer, lambda: not health.is_stuck, 5)
+        assert health.is_stuck
     finally:
         consumer.close()
 
@@ -119,10 +119,10 @@ def poll_until(consumer: Consumer, there: Callable[[], bool], seconds: float) ->
 
 def test_a_producer_goes_on_with_what_its_lost_client_had(endpoints: Endpoints, topic: str) -> None:
     addresses = iter((NOBODY, endpoints.kafka))
-    contacts: list[BrokerHealth] = []
+    healths: list[BrokerHealth] = []
 
-    def make(contact: BrokerHealth) -> Producer:
-        contacts.append(contact)
+    def make(health: BrokerHealth) -> Producer:
+        healths.append(health)
         return Producer(producer_config(next(addresses), {}, lambda error: None))
 
     producer = ResilientProducer(make)
@@ -138,7 +138,7 @@ def test_a_producer_goes_on_with_what_its_lost_client_had(endpoints: Endpoints, 
             on_delivery=lambda error, message: answers.append(error),
         )
     assert producer.flush(1) == 200  # there is nobody at the first address
-    contacts[0].lost = True
+    healths[0].is_stuck = True
     assert producer.flush(60) == 0
     assert answers == [None] * 200
     consumer = make_consumer(endpoints.kafka, topic, None, {})

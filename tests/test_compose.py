@@ -26,7 +26,6 @@ from conftest import REPOSITORY, SAMPLE
 from framewatch.cli import cli
 from framewatch.consumer import worker
 from framewatch.consumer.classifier_pool import ClassifierPool
-from framewatch.consumer.health import Health
 from framewatch.consumer.processing import ClassifiedFrame, ConsumedRecord
 from framewatch.consumer.sinks.results import result_of
 from framewatch.embedded.jars import jar_paths, locked_jars
@@ -36,6 +35,7 @@ from framewatch.kafka.record import MAX_RECORD_BYTES, Record
 from framewatch.live.hub import LiveHub
 from framewatch.model.event import Event
 from framewatch.model.frame import Frame
+from framewatch.model.health import Health
 from framewatch.objects.open import open_objects
 from framewatch.ports import choose_port
 from framewatch.settings import LOOPBACK_HOSTS, Settings, environment_name, load_settings
@@ -189,9 +189,9 @@ def test_our_services_reach_minio_with_the_user_that_it_makes(
     assert access.key_id == minio["MINIO_ROOT_USER"]
     assert access.secret == minio["MINIO_ROOT_PASSWORD"] == SECRETS["MINIO_PASSWORD"]
     made = SERVICES["bucket"]["command"][-1].rpartition("/")[2]
-    assert open_objects(f"s3://{made}/test/", access).place == f"s3://{made}/test/"
+    assert open_objects(f"s3://{made}/test/", access).location == f"s3://{made}/test/"
     output = environment("consumer")["FRAMEWATCH_OUTPUT"]
-    assert open_objects(output, access).place == f"s3://{made}/output/"
+    assert open_objects(output, access).location == f"s3://{made}/output/"
 
 
 def test_the_bucket_is_made_by_the_same_image_as_the_user_that_it_makes() -> None:

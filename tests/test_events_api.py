@@ -28,7 +28,6 @@ from pymongo.database import Database
 from werkzeug.test import TestResponse
 
 from conftest import wait_for
-from framewatch.consumer.health import Health
 from framewatch.embedded.home import Endpoints
 from framewatch.errors import StoreUnavailable
 from framewatch.kafka.clients import make_admin, make_frame_reader
@@ -38,6 +37,7 @@ from framewatch.model.alert import Alert
 from framewatch.model.episode import Episode
 from framewatch.model.event import Event
 from framewatch.model.filters import EventFilter
+from framewatch.model.health import Health
 from framewatch.ports import choose_port
 from framewatch.storage.interface import Page
 from framewatch.storage.mongo.alerts import AlertStore

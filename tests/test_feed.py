@@ -17,12 +17,12 @@ import pytest
 from flask_openapi3.openapi import OpenAPI
 
 from conftest import wait_for
-from framewatch.consumer.health import Health
 from framewatch.errors import CapacityExceeded
 from framewatch.live.feed import MAX_LISTENERS, Feed, Listener, Wanted
 from framewatch.live.hub import LiveHub
 from framewatch.model.alert import Alert
 from framewatch.model.event import Event
+from framewatch.model.health import Health
 from framewatch.ports import choose_port
 from framewatch.web.api import feed as room
 from framewatch.web.app import create_app

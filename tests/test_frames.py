@@ -16,9 +16,9 @@ from confluent_kafka.admin import AdminClient
 
 from conftest import Services, wait_for
 from framewatch.embedded.home import Endpoints
-from framewatch.errors import BrokerUnavailable
+from framewatch.errors import BrokerUnavailable, FrameGone
 from framewatch.kafka.clients import make_admin, make_frame_reader, make_producer
-from framewatch.kafka.frame_reader import FrameGone, FrameReader
+from framewatch.kafka.frame_reader import FrameReader
 from framewatch.kafka.record import MAX_FRAME_BYTES, to_record
 from framewatch.kafka.topics import ensure_topic
 from framewatch.model.event import Event

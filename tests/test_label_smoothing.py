@@ -34,9 +34,9 @@ def seen(label: str, score: float = 0.6, box: Box | None = FACE, second: str = "
     return Detection(label, score, box, scores=tuple(scores))
 
 
-def play(frames: Frames, fps: float = FPS, steadier: LabelSmoother | None = None) -> list[Smoothed]:
-    steadier = steadier or LabelSmoother()
-    return [steadier.steadied(frame, START_US + round(k / fps * 1e6)) for k, frame in enumerate(frames)]
+def play(frames: Frames, fps: float = FPS, smoother: LabelSmoother | None = None) -> list[Smoothed]:
+    smoother = smoother or LabelSmoother()
+    return [smoother.smooth(frame, START_US + round(k / fps * 1e6)) for k, frame in enumerate(frames)]
 
 
 def labels(shown: Iterable[Smoothed], at: int = 0) -> list[str]:
@@ -182,11 +182,11 @@ def test_what_the_five_best_scores_leave_goes_to_the_known_others() -> None:
     # Neutral and Happy are never among the same five: each time the other has a share of what is left.
     one = Detection("Neutral", 0.4, FACE, scores=(("Neutral", 0.4), ("Sad", 0.2)))
     two = Detection("Happy", 0.5, FACE, scores=(("Happy", 0.5), ("Sad", 0.2)))
-    steadier = LabelSmoother()
-    play(([one if k % 2 else two] for k in range(600)), steadier=steadier)
-    (opinion,) = steadier._opinions.values()
+    smoother = LabelSmoother()
+    play(([one if k % 2 else two] for k in range(600)), smoother=smoother)
+    (tracked,) = smoother._tracked.values()
     # The rest of 0.4 and 0.3 may not be more than the least of the scores given, which is 0.2.
-    assert opinion.averages == pytest.approx({"Neutral": 0.3, "Happy": 0.35, "Sad": 0.2}, abs=0.01)
+    assert tracked.averages == pytest.approx({"Neutral": 0.3, "Happy": 0.35, "Sad": 0.2}, abs=0.01)
 
 
 # What has nothing to be steadied.
@@ -278,26 +278,26 @@ def test_who_has_gone_is_among_the_labels_no_more_after_two_seconds() -> None:
 
 
 def test_time_that_jumps_back_or_stands_still_harms_nothing() -> None:
-    steadier = LabelSmoother()
-    play([[seen("Sad", 0.8)]] * 300, steadier=steadier)
+    smoother = LabelSmoother()
+    play([[seen("Sad", 0.8)]] * 300, smoother=smoother)
     for time_us in (START_US, 0, 0, 0, START_US, 5):
-        assert steadier.steadied([seen("Sad", 0.8)], time_us).detections[0].label == "Sad"
+        assert smoother.smooth([seen("Sad", 0.8)], time_us).detections[0].label == "Sad"
     # From there on time passes as before: a change that lasts is shown.
-    shown = [steadier.steadied([seen("Happy", 0.9)], 5 + k * 33_333).detections[0].label for k in range(300)]
+    shown = [smoother.smooth([seen("Happy", 0.9)], 5 + k * 33_333).detections[0].label for k in range(300)]
     assert changes(shown) == 1 and shown[-1] == "Happy"
 
 
 def test_a_loop_whose_time_starts_again_each_two_seconds_is_steady() -> None:
-    steadier, dice, shown = LabelSmoother(), random.Random(2), []
+    smoother, dice, shown = LabelSmoother(), random.Random(2), []
     for k in range(180 * FPS):
-        shown.append(steadier.steadied([seen(dice.choice(EMOTIONS), 0.9)], k % 60 * 33_333).detections[0].label)
+        shown.append(smoother.smooth([seen(dice.choice(EMOTIONS), 0.9)], k % 60 * 33_333).detections[0].label)
     assert busiest_minute(shown) < 12
 
 
 def test_a_gap_of_any_length_is_a_fresh_look() -> None:
-    steadier = LabelSmoother()
-    play([[seen("Sad", 0.8)]] * 300, steadier=steadier)
-    assert steadier.steadied([seen("Happy", 0.8)], 250_000_000_000_000_000).detections[0].label == "Happy"
+    smoother = LabelSmoother()
+    play([[seen("Sad", 0.8)]] * 300, smoother=smoother)
+    assert smoother.smooth([seen("Happy", 0.8)], 250_000_000_000_000_000).detections[0].label == "Happy"
 
 
 def test_the_same_frames_give_the_same_answer() -> None:
@@ -307,36 +307,36 @@ def test_the_same_frames_give_the_same_answer() -> None:
 
 def test_tracks_are_bounded_and_what_is_beyond_passes_as_it_is() -> None:
     boxes = [Box(20 * k, 0, 10, 10) for k in range(MAX_TRACKS + 20)]
-    steadier = LabelSmoother()
+    smoother = LabelSmoother()
     frame = [seen("Sad", 0.8, box) for box in boxes]
-    shown = play([frame] * 30, steadier=steadier)
+    shown = play([frame] * 30, smoother=smoother)
     assert all(len(f.detections) == len(boxes) for f in shown)
     assert all(a is b for a, b in zip(frame[MAX_TRACKS:], shown[-1].detections[MAX_TRACKS:], strict=True))
     # Others in their place: the tracks of those unseen make room.
-    play([[seen("Sad", 0.8, Box(20 * k, 900, 10, 10)) for k in range(MAX_TRACKS)]] * 3, steadier=steadier)
-    assert len(steadier._opinions) == len(steadier._tracker.tracks) == MAX_TRACKS
+    play([[seen("Sad", 0.8, Box(20 * k, 900, 10, 10)) for k in range(MAX_TRACKS)]] * 3, smoother=smoother)
+    assert len(smoother._tracked) == len(smoother._tracker.tracks) == MAX_TRACKS
 
 
 def test_labels_without_number_are_bounded() -> None:
-    steadier = LabelSmoother()
-    play(([Detection(f"label {k}", 0.5)] for k in range(1000)), steadier=steadier)
-    (opinion,) = steadier._opinions.values()
-    assert len(opinion.averages) <= module._MAX_LABELS
+    smoother = LabelSmoother()
+    play(([Detection(f"label {k}", 0.5)] for k in range(1000)), smoother=smoother)
+    (tracked,) = smoother._tracked.values()
+    assert len(tracked.averages) <= module._MAX_LABELS
 
 
 def test_streams_are_steadied_each_by_itself_and_are_bounded() -> None:
-    steadiers = StreamSmoothers()
+    smoothers = StreamSmoothers()
     for k in range(120):
         for stream, label in (("a", "Sad"), ("b", "Happy"), ("c", "Angry")):
-            (shown,) = steadiers.steadied(stream, [seen(label, 0.8)], START_US + k * 33_333).detections
+            (shown,) = smoothers.smooth(stream, [seen(label, 0.8)], START_US + k * 33_333).detections
             assert shown.label == label
     for k in range(300):
-        steadiers.steadied(f"s{k}", [seen("Happy")], START_US)
-        steadiers.steadied("a", [seen("Happy")], START_US + 4_000_000)
-    assert len(steadiers._steadiers) == 256
+        smoothers.smooth(f"s{k}", [seen("Happy")], START_US)
+        smoothers.smooth("a", [seen("Happy")], START_US + 4_000_000)
+    assert len(smoothers._smoothers) == 256
     # The one that was used all the time is still known; another begins anew.
-    assert labels([steadiers.steadied("a", [seen("Fear")], START_US + 4_100_000)]) != ["Fear"]
-    assert labels([steadiers.steadied("b", [seen("Fear")], START_US + 4_100_000)]) == ["Fear"]
+    assert labels([smoothers.smooth("a", [seen("Fear")], START_US + 4_100_000)]) != ["Fear"]
+    assert labels([smoothers.smooth("b", [seen("Fear")], START_US + 4_100_000)]) == ["Fear"]
 
 
 # Tracks.

@@ -114,7 +114,7 @@ def test_only_what_is_below_the_prefix_is_listed_and_no_folder_markers(s3: Objec
 
 
 def test_opening_connects_to_nothing() -> None:
-    assert open_objects("s3://lake/test", NOWHERE).place == "s3://lake/test/"
+    assert open_objects("s3://lake/test", NOWHERE).location == "s3://lake/test/"
 
 
 @pytest.mark.parametrize(

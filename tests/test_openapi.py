@@ -33,11 +33,11 @@ from selenium.webdriver.common.by import By
 
 import framewatch.web
 from conftest import wait_for
-from framewatch.consumer.health import Health
 from framewatch.consumer.stats import Stats
 from framewatch.errors import BrokerUnavailable, StoreUnavailable
 from framewatch.live.feed import Feed
 from framewatch.live.hub import LiveHub
+from framewatch.model.health import Health
 from framewatch.ports import choose_port
 from framewatch.vision.detectors.faces import HaarFaces
 from framewatch.web.api.docs import described

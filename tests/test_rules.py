@@ -12,10 +12,14 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from conftest import REPOSITORY
-from framewatch.activity.durations import parse_duration, spoken
+from framewatch.activity.durations import format_duration, parse_duration
 from framewatch.activity.hours import Hours, parse_hours
-from framewatch.activity.rules import Rule, load_rules, unknown_labels
+from framewatch.activity.kinds import KINDS
+from framewatch.activity.kinds.seen import SeenRule
+from framewatch.activity.rule import Rule
+from framewatch.activity.rules import unknown_labels
 from framewatch.errors import SettingError
+from framewatch.wiring.rules import load_rules
 
 S = 1_000_000
 Load = Callable[[str], tuple[Rule, ...]]
@@ -34,8 +38,8 @@ def load(tmp_path: Path) -> Load:
 def test_the_rules_in_the_docs_say_what_the_docs_say(load: Load) -> None:
     [block] = re.findall(r"```yaml\n(.*?)```", (REPOSITORY / "docs" / "activity.md").read_text(), re.S)
     assert load(block) == (
-        Rule(name="long-sitting", label="sitting", for_at_least=1800, within=3600),
-        Rule(
+        SeenRule(name="long-sitting", label="sitting", for_at_least=1800, within=3600),
+        SeenRule(
             name="sleeping-by-day",
             label="sleeping",
             for_at_least=600,
@@ -43,18 +47,19 @@ def test_the_rules_in_the_docs_say_what_the_docs_say(load: Load) -> None:
             timezone="Europe/Berlin",
             on_stream=("ward-1", "ward-2"),
         ),
-        Rule(name="no-smoking", label="smoking", confidence=0.8),
+        SeenRule(name="no-smoking", label="smoking", confidence=0.8),
     )
 
 
 def test_every_key_is_in_the_docs() -> None:
     page = (REPOSITORY / "docs" / "activity.md").read_text()
-    assert [key for key in Rule.model_fields if f"| `{key.replace('_', ' ')}` |" not in page] == []
+    keys = {key for kind in KINDS.values() for key in kind.model_fields}
+    assert [key for key in keys if f"| `{key.replace('_', ' ')}` |" not in page] == []
 
 
 @pytest.mark.parametrize("key", ["for at least", "for-at-least", "for_at_least", "For At Least", "for  at_least"])
 def test_keys_are_written_in_any_way(load: Load, key: str) -> None:
-    assert load(f"rules:\n- name: a\n  label: b\n  {key}: 30m")[0].for_at_least == 1800
+    assert load(f"rules:\n- name: a\n  label: b\n  {key}: 30m") == (SeenRule(name="a", label="b", for_at_least=1800),)
 
 
 def test_values_are_text_as_it_stands(load: Load) -> None:
@@ -88,6 +93,12 @@ WRONG = {
     "rules: [{name: a, label: b}, {name: a, label: c}]": "rule 2 (a), line 1: name: got 'a' once more",
     "rules: [{name: a, label: b, withn: 1h}]": "got the unknown key 'withn': is 'within' meant?",
     "rules: [{name: a, label: b, zzz: 1h}]": "got the unknown key 'zzz': expected one of between hours, confidence",
+    "rules: [{name: a, label: b, kind: sean}]": "rule 1 (a), line 1: kind: got 'sean': is 'seen' meant?",
+    "rules: [{name: a, label: b, kind: zzz}]": "kind: got 'zzz': expected one of seen",
+    "rules: [{name: a, label: b, kind: [seen]}]": "kind: got a list: expected a text",
+    "rules: [{name: a, label: b, kind: seen, Kind: seen}]": "Kind: got this key twice",
+    "rules: [{name: a, label: b, kind: }]": "kind: got nothing",
+    "rules: [{name: a, label: b, text: c}]": "got the unknown key 'text'",
     "rules: [{name: a, label: b, <<: {within: 1h}}]": "got the unknown key '<<'",
     "rules: [{name: a, label: b, for at least: 1h, for-at-least: 1h}]": "for-at-least: got this key twice",
     "rules: [{name: a, label: b, for at least: soon}]": "for at least: got 'soon': expected a time such as 90s",
@@ -159,7 +170,11 @@ def test_hostile_files_are_refused_at_once_and_run_nothing(load: Load, tmp_path:
 
 
 def test_labels_that_the_model_has_not_are_named_with_the_nearest() -> None:
-    rules = [Rule(name="a", label="siting"), Rule(name="b", label="sitting"), Rule(name="c", label="zebra")]
+    rules = [
+        SeenRule(name="a", label="siting"),
+        SeenRule(name="b", label="sitting"),
+        SeenRule(name="c", label="zebra"),
+    ]
     assert unknown_labels(rules, ["sitting", "sleeping"]) == [
         "rule 'a': label: got 'siting', which the model has not: is 'sitting' meant?",
         "rule 'c': label: got 'zebra', which the model has not: it has sitting, sleeping",
@@ -198,7 +213,7 @@ def test_what_is_no_duration(text: object) -> None:
 
 
 def test_durations_are_spoken() -> None:
-    assert [spoken(s) for s in (1, 59, 60, 61, 1859.9, 3600, 3660, 90_000)] == [
+    assert [format_duration(s) for s in (1, 59, 60, 61, 1859.9, 3600, 3660, 90_000)] == [
         "1 s", "59 s", "1 min", "1 min 1 s", "30 min", "1 h", "1 h 1 min", "1 d 1 h",
     ]  # fmt: skip
 

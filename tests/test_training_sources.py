@@ -12,18 +12,18 @@ import pytest
 
 from framewatch.errors import DataError, SettingError
 from framewatch.objects.base import Access
-from framewatch.training.data.samples import Found, part_name
+from framewatch.training.data.samples import SampleSet, part_name
 from framewatch.training.data.sources import open_source
 from labelled import encoded, pattern, photo, put, put_class, smoking
 
 PNG = encoded(pattern(0))
 
 
-def find(source: Path | str, frames: int = 1) -> Found:
+def find(source: Path | str, frames: int = 1) -> SampleSet:
     return open_source(str(source), Access(), frames).find()
 
 
-def listed(found: Found) -> set[tuple[str, str, str | None]]:
+def listed(found: SampleSet) -> set[tuple[str, str, str | None]]:
     return {(sample.name, sample.label, sample.part) for sample in found.samples}
 
 

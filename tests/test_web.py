@@ -28,7 +28,7 @@ from flask import Flask
 from pymongo.database import Database
 
 from conftest import wait_for
-from framewatch.consumer.health import Health, HealthMonitor
+from framewatch.consumer.health import HealthMonitor
 from framewatch.consumer.stats import Stats
 from framewatch.embedded.home import Endpoints
 from framewatch.kafka.admin import ResilientAdmin
@@ -36,6 +36,7 @@ from framewatch.kafka.clients import make_admin
 from framewatch.live.hub import LiveHub
 from framewatch.model.event import Event
 from framewatch.model.filters import EventFilter
+from framewatch.model.health import Health
 from framewatch.ports import choose_port
 from framewatch.storage.interface import Erased
 from framewatch.storage.mongo.alerts import AlertStore

@@ -38,11 +38,11 @@ def parse_duration(value: object) -> float:
     return seconds
 
 
-def spoken(seconds: float) -> str:
+def format_duration(seconds: float) -> str:
     """A length of time for people to read, rounded down to two units.
 
-    >>> spoken(1860), spoken(5400), spoken(3600), spoken(90), spoken(0.5), spoken(180000)
-    ('31 min', '1 h 30 min', '1 h', '1 min 30 s', '0.5 s', '2 d 2 h')
+    >>> [format_duration(seconds) for seconds in (1860, 5400, 3600, 90, 0.5, 180000)]
+    ['31 min', '1 h 30 min', '1 h', '1 min 30 s', '0.5 s', '2 d 2 h']
     """
     if seconds < 10:
         return f"{seconds:.1f}".removesuffix(".0") + " s"

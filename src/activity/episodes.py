@@ -15,14 +15,14 @@ _MAX_LABELS: Final = 4096  # of one stream
 class _Stretch:
     """The latest stretch of one label on one stream; open until a sighting comes that is too late for it."""
 
-    __slots__ = ("end_us", "frames", "peak", "start_us", "told")
+    __slots__ = ("end_us", "frames", "peak", "reported", "start_us")
 
-    def __init__(self, start_us: int, end_us: int, frames: int, peak: float, told: bool) -> None:
+    def __init__(self, start_us: int, end_us: int, frames: int, peak: float, reported: bool) -> None:
         self.start_us = start_us
         self.end_us = end_us
         self.frames = frames
         self.peak = peak
-        self.told = told
+        self.reported = reported
 
     def episode(self, stream: str, label: str) -> Episode:
         """The stretch as it is by now."""
@@ -37,12 +37,13 @@ class EpisodeTracker:
 
         Args:
             gap_us: a label out of sight for longer than so many microseconds begins a new episode.
-            max_streams: those longest without a frame are forgotten beyond so many; their episodes are still told.
+            max_streams: beyond so many, those longest without a frame are forgotten; their episodes are still
+                reported.
         """
         self._gap_us = gap_us
         self._max_streams = max_streams
         self._streams: OrderedDict[str, dict[str, _Stretch]] = OrderedDict()
-        self._closed: list[Episode] = []  # over, or forgotten, before they were told
+        self._closed: list[Episode] = []  # over, or forgotten, before they were reported
 
     def knows(self, stream: str) -> bool:
         """Whether the stream was resumed or observed, and not forgotten since."""
@@ -54,14 +55,14 @@ class EpisodeTracker:
         for episode in episodes:
             last = known.get(episode.label)
             if episode.stream == stream and (last is None or last.end_us < episode.end_us):
-                if last is not None and not last.told:
+                if last is not None and not last.reported:
                     self._closed.append(last.episode(stream, episode.label))
                 known[episode.label] = _Stretch(
-                    episode.start_us, episode.end_us, episode.frames, episode.peak, told=True
+                    episode.start_us, episode.end_us, episode.frames, episode.peak, reported=True
                 )
 
     def observe(self, stream: str, time_us: int, seen: Mapping[str, float]) -> None:
-        """Take in a frame. A label already known of at that time or later is not touched by it.
+        """Take in a frame. A label seen at that time or later already stays as it is.
 
         Args:
             stream: name of the stream.
@@ -77,25 +78,25 @@ class EpisodeTracker:
                 last.end_us = time_us
                 last.frames += 1
                 last.peak = max(last.peak, confidence)
-                last.told = False
+                last.reported = False
                 continue
-            if last is not None and not last.told:
+            if last is not None and not last.reported:
                 self._closed.append(last.episode(stream, label))
             elif last is None and len(known) >= _MAX_LABELS:
                 self._close(stream, {oldest: known.pop(oldest) for oldest in [next(iter(known))]})
-            known[label] = _Stretch(time_us, time_us, 1, confidence, told=False)
+            known[label] = _Stretch(time_us, time_us, 1, confidence, reported=False)
 
     def changed(self) -> list[Episode]:
         """Episodes begun or extended since the last call, as they are by now."""
-        told, self._closed = self._closed, []
-        told += self._untold()
-        return told
+        reported, self._closed = self._closed, []
+        reported += self._unreported()
+        return reported
 
-    def _untold(self) -> Iterator[Episode]:
+    def _unreported(self) -> Iterator[Episode]:
         for stream, known in self._streams.items():
             for label, stretch in known.items():
-                if not stretch.told:
-                    stretch.told = True
+                if not stretch.reported:
+                    stretch.reported = True
                     yield stretch.episode(stream, label)
 
     def _stretches(self, stream: str) -> dict[str, _Stretch]:
@@ -107,4 +108,4 @@ class EpisodeTracker:
         return known
 
     def _close(self, stream: str, known: Mapping[str, _Stretch]) -> None:
-        self._closed += [stretch.episode(stream, label) for label, stretch in known.items() if not stretch.told]
+        self._closed += [stretch.episode(stream, label) for label, stretch in known.items() if not stretch.reported]

@@ -1,45 +1,76 @@
 """One rule on one stream, by the time that counts: exactly when it comes to be broken, and when it no longer is.
 
-Between two looks at it, a watch is told which time counts (``grow``) and which does not (``rest``). The moments at
-which a breach begins and ends are computed, not taken from the frames: so they are the same however the frames fall,
-also when a part of them is looked at once more after a restart.
+A timer hears now and then for how long its label was seen. It computes the moments at which a breach begins and ends
+and does not take them from the frames: so they are the same however the frames fall, also when some of them come once
+more after a restart.
 """
 
 from __future__ import annotations
 
 import bisect
+from abc import ABC, abstractmethod
 from collections import deque
-from typing import Final
-
-from framewatch.activity.rules import Rule
+from typing import ClassVar, Final
 
 NEVER: Final = 2**63 - 1
 _MAX_PIECES: Final = 1024
 
 
-class Watch:
-    """Whether one unbroken piece of time gets as long as the rule allows; any length, for a rule that allows none.
+class Timer(ABC):
+    """Whether a rule is broken on a stream. All times are microseconds since 1970 UTC.
+
+    Each call goes on from the time at which the one before ended.
 
     Attributes:
-        rule: that is watched.
+        counts_unseen: whether ``unseen`` is called; else time out of sight is a pause, too.
         since_us: start of the latest piece of time that counts.
         end_us: its end so far.
         broken_us: when the rule came to be broken; None while it is not.
-        ended_us: when the breach before was over; for who asks after ``grow`` or ``rest``.
+        ended_us: when the last breach was over; read after the call that ended it.
     """
 
-    __slots__ = ("_growing", "_need_us", "broken_us", "end_us", "ended_us", "rule", "since_us")
+    __slots__ = ("broken_us", "end_us", "ended_us", "since_us")
 
-    def __init__(self, rule: Rule) -> None:
-        self.rule = rule
-        self._need_us = round((rule.for_at_least or 0) * 1_000_000)
-        self._growing = False
+    counts_unseen: ClassVar[bool] = False
+
+    def __init__(self) -> None:
         self.since_us = self.end_us = 0
         self.broken_us: int | None = None
         self.ended_us = 0
 
-    def grow(self, first_us: int, last_us: int) -> None:
-        """Time that counts, from where the time told before ended."""
+    @abstractmethod
+    def seen(self, first_us: int, last_us: int) -> None:
+        """The label was in sight all that time, inside the rule's hours."""
+
+    @abstractmethod
+    def pause(self, last_us: int) -> None:
+        """Until then, nothing counted: out of sight, outside the rule's hours, or the stream stood still."""
+
+    def unseen(self, first_us: int, last_us: int) -> None:
+        """The label was out of sight all that time, inside the rule's hours, while frames came."""
+        raise NotImplementedError
+
+    def counted_us(self) -> int:
+        """Time that counts against the rule by now."""
+        return self.end_us - self.since_us
+
+    @abstractmethod
+    def due_us(self) -> int:
+        """Before this time nothing changes, as long as the label stays in or out of sight as it is."""
+
+
+class StretchTimer(Timer):
+    """Whether one unbroken piece of time gets as long as is too much; any length, for a need of 0."""
+
+    __slots__ = ("_growing", "_need_us")
+
+    def __init__(self, need_s: float) -> None:
+        super().__init__()
+        self._need_us = round(need_s * 1_000_000)
+        self._growing = False
+
+    def seen(self, first_us: int, last_us: int) -> None:
+        """The stretch begins or goes on."""
         if not self._growing:
             self._growing = True
             self.since_us = first_us
@@ -47,36 +78,34 @@ class Watch:
         if self.broken_us is None and last_us - self.since_us >= self._need_us:
             self.broken_us = self.since_us + self._need_us
 
-    def rest(self, last_us: int) -> None:  # noqa: ARG002
-        """Time that does not count, up to then. It may end the breach."""
+    def pause(self, last_us: int) -> None:  # noqa: ARG002
+        """The stretch is over, and the breach with it."""
         self._growing = False
         if self.broken_us is not None:
             self.broken_us = None
             self.ended_us = self.end_us
 
-    def counted_us(self) -> int:
-        """Time that counts against the rule by now."""
-        return self.end_us - self.since_us
-
     def due_us(self) -> int:
-        """Before this time nothing can change but by time of the other kind."""
+        """When the stretch is long enough."""
         return self.since_us + self._need_us if self._growing and self.broken_us is None else NEVER
 
 
-class WindowWatch(Watch):
-    """Whether the time adds up, within a sliding window, to as much as the rule names."""
+class WindowTimer(Timer):
+    """Whether the time adds up, within a sliding window, to as much as is too much."""
 
-    __slots__ = ("_now_us", "_pieces", "_total_us", "_within_us")
+    __slots__ = ("_growing", "_need_us", "_now_us", "_pieces", "_total_us", "_within_us")
 
-    def __init__(self, rule: Rule) -> None:
-        super().__init__(rule)
-        self._within_us = round((rule.within or 0) * 1_000_000)
+    def __init__(self, need_s: float, within_s: float) -> None:
+        super().__init__()
+        self._need_us = round(need_s * 1_000_000)
+        self._within_us = round(within_s * 1_000_000)
+        self._growing = False
         self._pieces: deque[tuple[int, int]] = deque()  # that reach into the window, the growing one last
         self._total_us = 0  # of the pieces, whole
         self._now_us = 0
 
-    def grow(self, first_us: int, last_us: int) -> None:
-        """Time that counts, from where the time told before ended."""
+    def seen(self, first_us: int, last_us: int) -> None:
+        """The sum grows."""
         if not self._growing:
             self._growing = True
             self.since_us = first_us
@@ -90,8 +119,8 @@ class WindowWatch(Watch):
             self.broken_us = moments[bisect.bisect_left(moments, self._need_us, key=self._sum_us)]
         self._forget(last_us)
 
-    def rest(self, last_us: int) -> None:
-        """Time that does not count, up to then. It may end the breach."""
+    def pause(self, last_us: int) -> None:
+        """The window goes on without anything new in it, which may end the breach."""
         if self._growing:
             self._growing = False
             if self._pieces[-1][0] == self._pieces[-1][1]:
@@ -104,11 +133,11 @@ class WindowWatch(Watch):
         self._forget(last_us)
 
     def counted_us(self) -> int:
-        """Time that counts against the rule by now."""
+        """The sum by now."""
         return self._sum_us(self._now_us)
 
     def due_us(self) -> int:
-        """Before this time nothing can change but by time of the other kind."""
+        """When the sum is enough, or no longer."""
         if self._growing:
             return self._now_us + self._need_us - self._sum_us(self._now_us) if self.broken_us is None else NEVER
         return NEVER if self.broken_us is None else self._falls_us() + 1
@@ -137,7 +166,7 @@ class WindowWatch(Watch):
             self._total_us -= last - first
 
     def _coarsen(self) -> None:
-        """Make one of each two pieces, as long as both: so a label that flickers all day takes no more room."""
+        """Join the pieces two by two, lengths kept: a label that flickers all day takes no more memory for it."""
         pieces = list(self._pieces)
         if len(pieces) % 2:
             pieces.insert(0, (pieces[0][0], pieces[0][0]))

@@ -86,7 +86,7 @@ class FrameConsumer:
             return None
         message = self._consumer.poll(_POLL_S)
         if message is None:
-            if self._broker_health.lost:
+            if self._broker_health.is_stuck:
                 self._replace_client("it knows no broker any more")
             return None
         if (error := message.error()) is not None:
@@ -141,7 +141,7 @@ class FrameConsumer:
     def _replace_client(self, reason: str) -> None:
         _log.warning("the Kafka client failed and is replaced; some frames come again: %s", reason)
         self._on_revoked()
-        if self._broker_health.lost:  # nobody would answer
+        if self._broker_health.is_stuck:  # nobody would answer
             self.offsets.detach()
             self._closing()
         else:

@@ -7,8 +7,7 @@ import math
 import threading
 import time
 from collections.abc import Callable, Iterable
-from dataclasses import asdict, dataclass
-from typing import Any, Final
+from typing import Final
 
 import confluent_kafka
 from confluent_kafka import OFFSET_BEGINNING, KafkaError, KafkaException
@@ -18,6 +17,7 @@ from framewatch.consumer.stats import Stats
 from framewatch.kafka.admin import ResilientAdmin
 from framewatch.kafka.topics import EARLIEST, LATEST
 from framewatch.model.frame import TopicPartition
+from framewatch.model.health import Health
 
 _log = logging.getLogger(__name__)
 
@@ -26,42 +26,6 @@ _EVERY_S: Final = 1.0
 _ANSWERS: Final = (KafkaError._UNKNOWN_TOPIC, KafkaError._UNKNOWN_PARTITION)
 _ANSWER_S: Final = 1.5
 _FRESH_S: Final = 3.5
-
-
-@dataclass(frozen=True, slots=True)
-class Health:
-    """What ``/health`` says.
-
-    Attributes:
-        status: ``healthy``, or ``unhealthy`` when a part is down or nothing is stored any more.
-        broker: ``up`` or ``down``.
-        store: ``up`` or ``down``.
-        partitions: of the topic that the group has given to this worker.
-        lag: frames in these partitions that are not shown yet, or None while the broker cannot be asked.
-        frames_per_second: classified, over the last five seconds.
-        detect_ms: median time of the classifier for a frame.
-        latency_ms: median time from capture to shown.
-        viewers: watching now.
-        counts: records received, classified, put among the dead letters, dropped since not even that was possible;
-            events stored and found stored already; records done, whose offsets may be committed.
-        problem: why nothing is stored any more, such as a sink that does not answer; None while all is well.
-    """
-
-    status: str
-    broker: str
-    store: str
-    partitions: int
-    lag: int | None
-    frames_per_second: float
-    detect_ms: float
-    latency_ms: float
-    viewers: int
-    counts: dict[str, int]
-    problem: str | None = None
-
-    def as_json(self) -> dict[str, Any]:
-        """All fields."""
-        return asdict(self)
 
 
 class HealthMonitor:
@@ -128,10 +92,10 @@ class HealthMonitor:
                 if error.args[0].code() in _ANSWERS or error.args[0].code() > 0:
                     self._broker_seen_s = time.monotonic()
                 else:
-                    self._admin.no_answer()
+                    self._admin.report_timeout()
             except TimeoutError as error:
                 _log.debug("no answer from Kafka: %s", error)
-                self._admin.no_answer()
+                self._admin.report_timeout()
             if self._ping_store():
                 self._store_seen_s = time.monotonic()
             self._stop.wait(_EVERY_S)

@@ -137,7 +137,7 @@ class Worker:
         """Show it with smoothed labels; its events keep the raw ones."""
         frame = classified.frame
         if frame.name is None:
-            smoothed = self._smoothers.steadied(frame.stream, classified.detections, frame.time_us)
+            smoothed = self._smoothers.smooth(frame.stream, classified.detections, frame.time_us)
         else:  # a picture by itself has nothing to do with the one before
             smoothed = unsmoothed(classified.detections)
         render = partial(annotated_jpeg, frame.jpeg, smoothed.detections, self._labels)

@@ -25,8 +25,8 @@ class ResilientAdmin:
         self._clock = clock
         self._begin()
 
-    def no_answer(self) -> None:
-        """There was none, or none of use: the next question is a new client's, at most every ten seconds."""
+    def report_timeout(self) -> None:
+        """Make a new client, at most every ten seconds: this one got no answer, or none of use."""
         if self._clock() - self._made_s >= _LASTS_S:
             self._begin()
 

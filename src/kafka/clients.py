@@ -41,7 +41,7 @@ def make_producer(bootstrap: str, options: Options) -> ResilientProducer:
     """A producer of frames; poll it all the time."""
     errors = _ErrorLog()
     return ResilientProducer(
-        lambda contact: Producer({**producer_config(bootstrap, options, errors), **contact.options()})
+        lambda health: Producer({**producer_config(bootstrap, options, errors), **health.options()})
     )
 
 

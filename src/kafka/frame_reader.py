@@ -13,7 +13,7 @@ from typing import Final
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
 
-from framewatch.errors import BadRecord, BrokerUnavailable, FramewatchError
+from framewatch.errors import BadRecord, BrokerUnavailable, FrameGone
 from framewatch.kafka.clients import record_of
 from framewatch.kafka.record import from_record
 from framewatch.model.event import Event
@@ -33,10 +33,6 @@ _GONE: Final = {
     KafkaError._UNKNOWN_TOPIC: "the topic is not there any more",
     KafkaError._UNKNOWN_PARTITION: "the topic has fewer partitions now",
 }
-
-
-class FrameGone(FramewatchError):
-    """Kafka has the frame no more; the message says why that is known."""
 
 
 class FrameReader:

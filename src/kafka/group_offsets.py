@@ -31,7 +31,7 @@ def committed_offsets(admin: ResilientAdmin, group: str, topic: str) -> Callable
             answer = answers[group].result(_ASK_S + 1)
         except (KafkaException, TimeoutError) as error:
             _log.debug("offsets of group %s: %s", group, error)
-            admin.no_answer()
+            admin.report_timeout()
             return None
         found: Sequence[TopicPartition] = answer.topic_partitions or []
         return next((one.offset for one in found if one.error is None and one.offset >= 0), None)

@@ -33,11 +33,11 @@ class ResilientProducer:
         """Make the first client.
 
         Args:
-            make: a client that tells the given contact.
+            make: a client that reports to the given health.
         """
         self._make = make
-        self._moving = False
-        self._begin()
+        self._resending = False
+        self._make_client()
 
     def __len__(self) -> int:
         """Records without an answer yet."""
@@ -51,14 +51,14 @@ class ResilientProducer:
         Args:
             topic: to send it to.
             value: of the record.
-            on_delivery: called with the broker's word on it, or why there is none.
+            on_delivery: called with the broker's answer, or why there is none.
             about: its key, headers and timestamp.
 
         Raises:
-            BufferError: there is no room: poll, and try again.
+            BufferError: the queue is full: poll, and try again.
             KafkaException: the record cannot be sent.
         """
-        self._client.produce(topic, value, on_delivery=partial(self._answered, topic, about, on_delivery), **about)
+        self._client.produce(topic, value, on_delivery=partial(self._on_answer, topic, about, on_delivery), **about)
 
     def poll(self, timeout_s: float) -> None:
         """Take the broker's answers, and wait so long for one."""
@@ -77,27 +77,27 @@ class ResilientProducer:
         """Give up what is queued or under way; each is answered as such at the next poll."""
         self._client.purge()
 
-    def _begin(self) -> None:
-        self._contact = BrokerHealth()
-        self._client = self._make(self._contact)
+    def _make_client(self) -> None:
+        self._health = BrokerHealth()
+        self._client = self._make(self._health)
 
     def _renew_if_lost(self) -> None:
-        if not self._contact.lost:
+        if not self._health.is_stuck:
             return
         lost = self._client
         _log.warning("the Kafka client knows no broker any more and is replaced; %d records go on", len(lost))
-        self._begin()
-        self._moving = True
+        self._make_client()
+        self._resending = True
         try:
             lost.purge()
             lost.flush(_LOOK_S)
         finally:
-            self._moving = False
+            self._resending = False
 
-    def _answered(
+    def _on_answer(
         self, topic: str, about: dict[str, Any], on_delivery: OnDelivery, error: KafkaError | None, message: Message
     ) -> None:
-        if not (self._moving and error is not None and error.code() in PURGED):
+        if not (self._resending and error is not None and error.code() in PURGED):
             on_delivery(error, message)
             return
         try:

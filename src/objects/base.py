@@ -50,24 +50,24 @@ class Access:
 
 
 class Objects(ABC):
-    """The objects below one place, which any thread may ask for. Made by ``open_objects``.
+    """The objects below one location, which any thread may ask for. Made by ``open_objects``.
 
     Every verb raises ObjectsUnavailable when there was no answer (of a write, nobody knows then what became of it),
-    and SettingError when the place is not there or may not be used.
+    and SettingError when the location is not there or may not be used.
 
     Attributes:
-        place: where, for messages: ``s3://bucket/prefix/`` or the folder.
+        location: for messages: ``s3://bucket/prefix/`` or the folder.
     """
 
-    def __init__(self, place: str) -> None:
-        self.place = place
+    def __init__(self, location: str) -> None:
+        self.location = location
 
     @abstractmethod
     def prepare(self) -> None:
         """Know that the bucket is there; make the folder where it is one."""
 
     def names(self) -> list[str]:
-        """Names of all objects below the place, also in folders there (``smoking/2.jpg``), 2 before 10."""
+        """Names of all objects below the location, also in folders there (``smoking/2.jpg``), 2 before 10."""
         return list(self.versions())
 
     @abstractmethod
@@ -91,7 +91,7 @@ class Objects(ABC):
         """Put the object there, in place of what stands there; readers see the old one or the new one whole.
 
         Args:
-            name: below the place.
+            name: below the location.
             content: of the object.
             kind: its media type.
         """
@@ -109,10 +109,10 @@ class Objects(ABC):
 
     def address(self, name: str) -> str:
         """The object's address, for messages: whatever is in its name, it is one line."""
-        return f"{self.place}{name}" if name.isprintable() else f"{self.place}{name!a}"
+        return f"{self.location}{name}" if name.isprintable() else f"{self.location}{name!a}"
 
     def checked(self, name: str) -> str:
-        """The name, which leads to nothing outside the place."""
+        """The name, which leads to nothing outside the location."""
         if not {"", ".", ".."}.isdisjoint(name.split("/")) or "\0" in name:
             raise SourceError(f"{self.address(name)}: an object of that name cannot be reached")
         return name
@@ -148,6 +148,6 @@ def natural_key(name: str) -> list[tuple[int, int, str]]:
 
 
 def _value(number: str) -> tuple[int, int, str]:
-    """A number's place among others, of any script, and of more digits than ``int`` takes."""
+    """A number's rank among others, of any script, and of more digits than ``int`` takes."""
     digits = "".join(str(int(digit)) for digit in number).lstrip("0")
     return 0, len(digits), digits

@@ -30,7 +30,7 @@ class Folder(Objects):
         try:
             self._folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
-            raise SettingError(f"{self.place}: cannot be made: {error.strerror}") from None
+            raise SettingError(f"{self.location}: cannot be made: {error.strerror}") from None
 
     def versions(self) -> dict[str, str]:
         """Names of all files below the folder, each with its size and time; also where links lead, but not in
@@ -43,7 +43,7 @@ class Folder(Objects):
         return self._listed(self._pass_over)
 
     def _listed(self, refuse: Callable[[OSError | SettingError], None]) -> dict[str, str]:
-        """Names and versions; ``refuse`` is told what is wrong with a place, and raises or leaves it out."""
+        """Names and versions; ``refuse`` is told what is wrong with a path, and raises or leaves it out."""
         found: dict[str, str] = {}
         for path in self._paths(refuse):
             try:
@@ -75,15 +75,15 @@ class Folder(Objects):
         return path.relative_to(self._folder).as_posix()
 
     def _refuse(self, error: OSError | SettingError) -> None:
-        """Raise what is wrong with a place; but what went away meanwhile, or is a link to nothing, is not there."""
+        """Raise what is wrong with a path; but what went away meanwhile, or is a link to nothing, is not there."""
         if isinstance(error, SettingError):
             raise error
         path = Path(error.filename)
         if error.errno not in _NOT_THERE:
-            where = self.place if path == self._folder else self.address(self._name(path))
+            where = self.location if path == self._folder else self.address(self._name(path))
             raise SettingError(f"{where}: cannot be read: {error.strerror}")
         if path == self._folder:
-            raise SettingError(f"{self.place}: no such folder")
+            raise SettingError(f"{self.location}: no such folder")
 
     def _pass_over(self, error: OSError | SettingError) -> None:
         """Raise only what is wrong with the folder itself."""

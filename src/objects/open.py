@@ -1,4 +1,4 @@
-"""The place that an address names: a bucket or a folder."""
+"""The location that an address names: a bucket or a folder."""
 
 from __future__ import annotations
 

@@ -116,22 +116,22 @@ class Bucket(Objects):
         except OSError as error:
             raise self._error(error) from None
         except ArrowInvalid as error:  # such as of a thread that still asks while the program ends
-            raise ObjectsUnavailable(f"{self.place}: {_one_line(str(error))}") from None
+            raise ObjectsUnavailable(f"{self.location}: {_one_line(str(error))}") from None
 
     def _error(self, error: OSError) -> ObjectsUnavailable | SettingError:
         found = _AWS_ERROR.search(str(error))
         if not found:
-            return ObjectsUnavailable(f"{self.place}: {_one_line(str(error))}")
+            return ObjectsUnavailable(f"{self.location}: {_one_line(str(error))}")
         code, status, detail = found[1], int(found[2] or 0), _one_line(found[3])
         said = f"{status} {detail}" if status else f"{code.lower().replace('_', ' ')}: {detail}"
         if code in _PASSING or status in _PASSING_STATUS or status >= 500:
-            return ObjectsUnavailable(f"{self.place}: the object store does not answer as it should ({said})")
+            return ObjectsUnavailable(f"{self.location}: the object store does not answer as it should ({said})")
         if code == "NO_SUCH_BUCKET":
             return self._missing()
-        return SettingError(f"{self.place}: refused ({said}): {_REGION if status in (301, 307, 400) else _KEYS}")
+        return SettingError(f"{self.location}: refused ({said}): {_REGION if status in (301, 307, 400) else _KEYS}")
 
     def _missing(self) -> SettingError:
-        return SettingError(f"{self.place}: there is no bucket {self._bucket!r}: make it first")
+        return SettingError(f"{self.location}: there is no bucket {self._bucket!r}: make it first")
 
 
 def _check(access: Access) -> None:

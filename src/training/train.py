@@ -19,11 +19,11 @@ from framewatch.training.data.labelled import TRAIN, VALIDATION, LabelledData, P
 from framewatch.training.export import check_export, export_bundle, served_form
 from framewatch.training.fit.batches import augmented_samples
 from framewatch.training.fit.callbacks import Watcher
-from framewatch.training.fit.checkpoints import HISTORY, PhaseState, has_begun, write_history
+from framewatch.training.fit.checkpoints import HISTORY, PhaseCheckpoint, has_begun, write_history
 from framewatch.training.fit.fit import best_weights, fit
 from framewatch.training.fit.precision import Precision, choose_policy, computing_in, device_name
 from framewatch.training.fit.workspace import check_out, emptied, publish, record, working_folder
-from framewatch.training.report.card import Story, settings_of
+from framewatch.training.report.card import Provenance, settings_of
 from framewatch.training.report.metrics import check_positive
 from framewatch.training.report.outputs import training_outputs
 from framewatch.vision.models.bundle import Bundle, Manifest, load_bundle
@@ -119,7 +119,7 @@ def train(plan: Plan, access: Access, watcher: Watcher, fresh: bool = False, for
         check_positive(data.labels, plan.positive)
         for note in data.notes:
             watcher.say(note)
-        watcher.say(_what_is_learned(plan, data))
+        watcher.say(_summary(plan, data))
         with computing_in(plan.policy):
             build = partial(recipe.build, spec, len(data.labels), True)
             start = partial(load_start, weights=plan.weights, architecture=plan.architecture)
@@ -133,7 +133,7 @@ def train(plan: Plan, access: Access, watcher: Watcher, fresh: bool = False, for
 
 
 def make_bundle(
-    plan: Plan, trained: keras.Model, data: LabelledData, over: list[tuple[Phase, PhaseState]], folder: Path
+    plan: Plan, trained: keras.Model, data: LabelledData, over: list[tuple[Phase, PhaseCheckpoint]], folder: Path
 ) -> Bundle:
     """The bundle of a trained model, with figures, plots and card, as ``folder/bundle``.
 
@@ -158,16 +158,16 @@ def make_bundle(
         load_runtime(bundle),
         runtime,
         data,
-        _story(plan, served.count_params(), seconds),
+        _provenance(plan, served.count_params(), seconds),
         folder / HISTORY,
         plan.positive,
         plan.pictures,
     )
 
 
-def _story(plan: Plan, parameters: int, seconds: float) -> Story:
+def _provenance(plan: Plan, parameters: int, seconds: float) -> Provenance:
     start = {} if plan.weights == NONE else {"weights": Path(plan.weights).name}
-    return Story(
+    return Provenance(
         source=Path(plan.source).name,
         parameters=parameters,
         recipe={**settings_of(plan.recipe), **start},
@@ -191,7 +191,7 @@ def _fingerprint(data: LabelledData) -> dict[str, object]:
     return {"labels of the data": list(data.labels), **parts}
 
 
-def _what_is_learned(plan: Plan, data: LabelledData) -> str:
+def _summary(plan: Plan, data: LabelledData) -> str:
     counts = ", ".join(f"{len(part)} {name}" for name, part in data.parts.items())
     start = f"from {plan.weights}" if plan.weights != NONE else "from nothing"
     if plan.recipe.backbone != "none" and plan.weights == NONE:

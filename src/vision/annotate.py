@@ -36,12 +36,12 @@ def annotated_jpeg(jpeg: bytes, detections: Sequence[Detection], labels: Sequenc
 def annotated(image: Image, detections: Sequence[Detection], labels: Sequence[str] = ()) -> Image:
     """A copy of the picture with each detection drawn; whole-frame labels stand in the upper left corner.
 
-    Captions come last, so that no box crosses one, and each has a place of its own where there is one.
+    Captions come last, so that no box crosses one, and each has a spot of its own where there is one.
 
     Args:
         image: the picture.
         detections: to be drawn.
-        labels: of the model, in index order: each has its colour by its place there.
+        labels: of the model, in index order: each has its colour by its index.
     """
     drawn = image.copy()
     thickness = max(2, round(min(image.shape[:2]) / 240))
@@ -65,22 +65,22 @@ def colour_of(label: str, labels: Sequence[str] = ()) -> tuple[int, int, int]:
         labels: of the model: no two of its first eight share a colour. A label that is not among them has one by its
             name.
     """
-    place = labels.index(label) if label in labels else zlib.crc32(label.encode())
-    return _COLOURS[place % len(_COLOURS)]
+    index = labels.index(label) if label in labels else zlib.crc32(label.encode())
+    return _COLOURS[index % len(_COLOURS)]
 
 
 @dataclass(frozen=True, slots=True)
 class _Caption:
     text: str
     scale: float
-    place: Box
+    box: Box
     colour: tuple[int, int, int]
 
 
 def _captions(
     detections: Sequence[Detection], labels: Sequence[str], width: int, height: int, thickness: int
 ) -> list[_Caption]:
-    """Each with a place inside the picture, and clear of the others and of other boxes where that can be."""
+    """Each inside the picture, and clear of the others and of other boxes where that can be."""
     line = 8 + 6 * thickness
     captions: list[_Caption] = []
     corner_y = 0
@@ -88,20 +88,20 @@ def _captions(
         text = f"{detection.label} {detection.confidence:.2f}"
         scale, text_width = _fitted(text, 0.2 + 0.13 * thickness, width - 4)
         if detection.box is None:
-            place = Box(0, corner_y, text_width + 4, line)
+            box = Box(0, corner_y, text_width + 4, line)
             corner_y += line
         else:
             others = [other.box for other in detections if other is not detection and other.box is not None]
-            taken = [caption.place for caption in captions]
+            taken = [caption.box for caption in captions]
             wanted = [
                 Box(max(0, min(x, width - text_width - 4)), max(0, min(y, height - line)), text_width + 4, line)
                 for x, y in _corners(detection.box, text_width + 4, line)
             ]
-            # The least bad place, the earlier one of equals: a hidden caption is worse than a hidden part of a face,
+            # The least bad spot, the earlier one of equals: a hidden caption is worse than a hidden part of a face,
             # and a hidden edge is nothing beside a caption far from its box.
             third = max(1, (text_width + 4) * line // 3)
-            place = min(wanted, key=lambda place: (_hidden(place, taken), _hidden(place, others) // third))
-        captions.append(_Caption(text, scale, place, colour_of(detection.label, labels)))
+            box = min(wanted, key=lambda box: (_hidden(box, taken), _hidden(box, others) // third))
+        captions.append(_Caption(text, scale, box, colour_of(detection.label, labels)))
     return captions
 
 
@@ -116,12 +116,12 @@ def _corners(box: Box, width: int, line: int) -> Iterator[tuple[int, int]]:
         yield from ((box.x, y) for y in (box.y - (lines + 1) * line, below + lines * line, box.y + lines * line))
 
 
-def _hidden(place: Box, others: Sequence[Box]) -> int:
+def _hidden(box: Box, others: Sequence[Box]) -> int:
     """Pixels of the others that would be hidden."""
     across_down = (
         (
-            min(place.x + place.width, other.x + other.width) - max(place.x, other.x),
-            min(place.y + place.height, other.y + other.height) - max(place.y, other.y),
+            min(box.x + box.width, other.x + other.width) - max(box.x, other.x),
+            min(box.y + box.height, other.y + other.height) - max(box.y, other.y),
         )
         for other in others
     )
@@ -138,7 +138,7 @@ def _fitted(text: str, scale: float, width: int) -> tuple[float, int]:
 
 
 def _draw(drawn: Image, caption: _Caption) -> None:
-    x, y, width, height = caption.place
+    x, y, width, height = caption.box
     blue, green, red = caption.colour
     bright = 0.114 * blue + 0.587 * green + 0.299 * red > _BRIGHT
     text = (0, 0, 0) if bright else (255, 255, 255)

@@ -29,12 +29,12 @@ class Written:
     """A classifier written in Python.
 
     Attributes:
-        place: its class, ``module:Class``; imported only where it is chosen.
+        class_path: its class, ``module:Class``; imported only where it is chosen.
         extra: the extra of Framewatch that brings the packages it needs.
         packages: those of the extra that it imports.
     """
 
-    place: str
+    class_path: str
     extra: str = ""
     packages: tuple[str, ...] = ()
 
@@ -136,7 +136,7 @@ def _written_factory(preset: str, entry: Written) -> ClassifierFactory:
     if missing:
         how = f"`pip install -e '.[{entry.extra}]'` in Framewatch's folder"
         raise SettingError(f"{preset!r} needs {' and '.join(missing)}, not installed here: {how}")
-    kind = resolve_name(entry.place)
+    kind = resolve_name(entry.class_path)
     return ClassifierFactory(kind.labels, kind)
 
 

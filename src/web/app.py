@@ -10,11 +10,11 @@ from flask import Response, jsonify, render_template, request
 from flask_openapi3.models.info import Info
 from flask_openapi3.openapi import OpenAPI
 
-from framewatch.activity.rules import Rule
-from framewatch.consumer.health import Health
+from framewatch.activity.rule import Rule
 from framewatch.consumer.stats import Stats
 from framewatch.live.feed import Feed
 from framewatch.live.hub import LiveHub
+from framewatch.model.health import Health
 from framewatch.uploads.service import Uploads
 from framewatch.web.api import analysis, docs, events, live, metrics, predict, problems
 from framewatch.web.api import feed as live_feed

@@ -8,6 +8,7 @@ from urllib.parse import quote
 
 from pydantic import BaseModel, Field
 
+from framewatch.activity.kinds import AnyRule
 from framewatch.model.alert import Alert
 from framewatch.model.episode import Episode
 from framewatch.model.event import Event
@@ -177,23 +178,10 @@ class StatsOut(BaseModel):
     shares: list[ShareOut] = Field(description="of each stream and label")
 
 
-class RuleOut(BaseModel):
-    """What must not be seen, and for how long, when and where."""
-
-    name: str
-    label: str = Field(description="what must not be seen")
-    for_at_least: float | None = Field(description="seconds of it that are too much; null: at all")
-    within: float | None = Field(description="seconds in which they add up; null: they must be one unbroken stretch")
-    between_hours: list[str] = Field(description="such as 22:00-06:00, outside of which nothing counts; none: always")
-    timezone: str | None = Field(description="of the hours; null: that of the server")
-    on_stream: list[str] = Field(description="streams that it is for; none: all")
-    confidence: float = Field(description="0 to 1; less sure looks do not count")
-
-
 class RulesOut(BaseModel):
     """What raises alerts."""
 
-    rules: list[RuleOut]
+    rules: list[AnyRule]
 
 
 class FeedOut(BaseModel):

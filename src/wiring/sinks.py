@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from functools import partial
 
-from framewatch.activity.rules import Rule
+from framewatch.activity.rule import Rule
 from framewatch.consumer.sinks.activity import ActivitySink
 from framewatch.consumer.sinks.base import Sink
 from framewatch.consumer.sinks.dead_letters import DeadLetterSink
 from framewatch.consumer.sinks.events import EventSink
+from framewatch.consumer.sinks.feed import FeedSink
 from framewatch.consumer.sinks.images import ImageSink
 from framewatch.consumer.sinks.results import ResultSink
 from framewatch.consumer.stats import Stats
@@ -18,7 +19,6 @@ from framewatch.errors import SettingError
 from framewatch.kafka.clients import make_dead_letter_producer
 from framewatch.kafka.topics import ensure_dead_letter_topic
 from framewatch.live.feed import Feed
-from framewatch.live.sink import FeedSink
 from framewatch.model.alert import Alert
 from framewatch.model.names import dead_letter_topic
 from framewatch.objects.open import open_objects

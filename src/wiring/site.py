@@ -12,7 +12,8 @@ from importlib.metadata import version
 import requests
 from flask import Flask
 
-from framewatch.activity.rules import Rule, load_rules, unknown_labels
+from framewatch.activity.rule import Rule
+from framewatch.activity.rules import unknown_labels
 from framewatch.alerting.webhook import Webhook, shown_address
 from framewatch.consumer.health import HealthMonitor
 from framewatch.consumer.sinks.activity import end_alerts
@@ -40,6 +41,7 @@ from framewatch.web.app import create_app
 from framewatch.web.predictor import Predictor
 from framewatch.web.records import Records
 from framewatch.web.schemas import AboutOut
+from framewatch.wiring.rules import load_rules
 
 _log = logging.getLogger(__name__)
 

@@ -15,7 +15,7 @@ from typing import Protocol
 
 from framewatch.activity.breaches import Breaches
 from framewatch.activity.episodes import EpisodeTracker
-from framewatch.activity.rules import Rule
+from framewatch.activity.rule import Rule
 from framewatch.consumer.processing import ClassifiedFrame
 from framewatch.consumer.sinks.base import Sink
 from framewatch.errors import StoreUnavailable

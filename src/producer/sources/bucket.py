@@ -57,7 +57,7 @@ def open_bucket(text: str, access: Access, sleep: Sleep, wait_s: float, max_side
         """Listed anew each time round, for pictures may have come since."""
         yield from _pictures(objects, next(opened, []) or listed(None), sleep, max_side)
 
-    return Source(objects.place, live=False, fps=None, count=len(names), read=read)
+    return Source(objects.location, live=False, fps=None, count=len(names), read=read)
 
 
 def _is_picture(name: str) -> bool:
@@ -68,9 +68,9 @@ def _pictures_of(objects: Objects, names: list[str]) -> list[str]:
     """Those right below the prefix that are pictures, as of a folder."""
     pictures = [name for name in names if "/" not in name and _is_picture(name)]
     if not pictures:
-        raise SourceError(f"{objects.place}: no pictures there ({', '.join(sorted(PICTURES))})")
+        raise SourceError(f"{objects.location}: no pictures there ({', '.join(sorted(PICTURES))})")
     if others := len(names) - len(pictures):
-        _log.info("%s: %d others are no pictures, or further down: passed over", objects.place, others)
+        _log.info("%s: %d others are no pictures, or further down: passed over", objects.location, others)
     return pictures
 
 
@@ -101,7 +101,7 @@ def _pictures(objects: Objects, names: list[str], sleep: Sleep, max_side: int) -
     finally:
         pool.shutdown(wait=False, cancel_futures=True)
     if broken:
-        raise SourceError(f"{objects.place}: {broken} of {len(names)} pictures could not be read whole")
+        raise SourceError(f"{objects.location}: {broken} of {len(names)} pictures could not be read whole")
 
 
 def _fetched(objects: Objects, name: str, max_side: int) -> Picture | SourceError:

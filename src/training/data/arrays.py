@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from framewatch.errors import DataError
-from framewatch.training.data.samples import TRAIN, Found, Sample, Seen, Skipped, one_line, part_name
+from framewatch.training.data.samples import TRAIN, DecodedSample, Sample, SampleSet, Skipped, one_line, part_name
 from framewatch.training.data.tables import Table
 from framewatch.vision.classifier import Image
 
@@ -28,7 +28,7 @@ _THREADS: Final = 2
 _PART: Final = re.compile(r"[A-Za-z0-9_-]{1,40}")  # files are named by it
 
 
-def from_npz(name: str, content: bytes, frames: int) -> Found:
+def from_npz(name: str, content: bytes, frames: int) -> SampleSet:
     """Samples of the arrays ``x_PART`` (n, height, width) or (n, height, width, 1 or 3: red green blue), 8 bits,
     with ``y_PART`` (n,), an index into ``labels``; these may be missing where nothing is to be learned. In a sample
     of several frames all are the same picture.
@@ -62,10 +62,12 @@ def from_npz(name: str, content: bytes, frames: int) -> Found:
         pictures.extend(rows)
         named = [labels[target] if labels else str(target) for target in targets]
         samples += [Sample(f"{part}/{i}", label, parts[part]) for i, label in enumerate(named)]
-    return Found(samples, labels or _numbers(samples), lambda place: _seen(pictures[place], frames), threads=_THREADS)
+    return SampleSet(
+        samples, labels or _numbers(samples), lambda index: _decoded(pictures[index], frames), threads=_THREADS
+    )
 
 
-def from_pixels(table: Table, frames: int) -> Found:
+def from_pixels(table: Table, frames: int) -> SampleSet:
     """Samples of a table with a column of grey pixels (``70 80 82 …``, square) and one of FER2013's labels."""
     samples: list[Sample] = []
     skipped: list[Skipped] = []
@@ -85,8 +87,8 @@ def from_pixels(table: Table, frames: int) -> Found:
         else:
             pictures.pop()
             skipped.append(Skipped(f"{table.name} row {number}", f"emotion {label!r} is none of 0 to 6"))
-    return Found(
-        samples, FER2013_LABELS, lambda place: _seen(pictures[place], frames), tuple(skipped), threads=_THREADS
+    return SampleSet(
+        samples, FER2013_LABELS, lambda index: _decoded(pictures[index], frames), tuple(skipped), threads=_THREADS
     )
 
 
@@ -147,9 +149,9 @@ def _checked(
     return np.asarray(pictures, np.uint8), flat
 
 
-def _seen(picture: Image, frames: int) -> Seen:
+def _decoded(picture: Image, frames: int) -> DecodedSample:
     """A grey or red green blue one, as read, for each of the frames."""
     height, width = picture.shape[:2]
     grey = picture.ndim == 2 or picture.shape[2] == 1
     bgr = cv2.cvtColor(picture, cv2.COLOR_GRAY2BGR if grey else cv2.COLOR_RGB2BGR)
-    return Seen((np.asarray(bgr, np.uint8),) * frames, width, height, "array", "L" if grey else "RGB")
+    return DecodedSample((np.asarray(bgr, np.uint8),) * frames, width, height, "array", "L" if grey else "RGB")

@@ -25,9 +25,9 @@ from framewatch.training.data.samples import (
     TEST,
     TRAIN,
     VALIDATION,
-    Found,
     Progress,
     Sample,
+    SampleSet,
     Skipped,
     part_name,
     some,
@@ -105,11 +105,11 @@ def load_data(
 
     Raises:
         DataError: nothing can be learned or measured on them, and why.
-        SettingError: there is no such place.
+        SettingError: there is no such location.
         ObjectsUnavailable: the object store does not answer.
     """
     opened = open_source(source, access or Access(), spec.frames)
-    folder = folder_for(work, opened.place, spec, seed, whole)
+    folder = folder_for(work, opened.location, spec, seed, whole)
     try:
         work.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -118,21 +118,21 @@ def load_data(
         index = load_index(folder, opened.stamp)
         if index is None:
             found = opened.find()
-            _check_labels(opened.place, found)
+            _check_labels(opened.location, found)
             if learn:
-                _check_classes(opened.place, found.samples)
-            _log.info("%s: %d samples of %d labels to read", opened.place, len(found.samples), len(found.labels))
+                _check_classes(opened.location, found.samples)
+            _log.info("%s: %d samples of %d labels to read", opened.location, len(found.samples), len(found.labels))
 
             def splitting(samples: Sequence[Sample], hashes: Sequence[bytes]) -> tuple[list[str | None], list[str]]:
-                _check_readable(opened.place, found, samples)
+                _check_readable(opened.location, found, samples)
                 parts, notes = split(samples, hashes, seed, whole)
                 if learn and TRAIN not in parts and any(sample.part in (None, TRAIN) for sample in samples):
-                    raise DataError(f"{opened.place}: every picture of train stands in another part too")
+                    raise DataError(f"{opened.location}: every picture of train stands in another part too")
                 return parts, notes
 
             index = prepare(found, spec, folder, opened.stamp, splitting, progress)
         if learn:
-            _check_parts(opened.place, index)
+            _check_parts(opened.location, index)
         parts = {name: _part(folder / f"{name}.npy", index, name) for name in index.parts}
     return LabelledData(tuple(index.labels), parts, _notes(index), tuple(index.skipped), seed)
 
@@ -143,50 +143,54 @@ def _part(path: Path, index: Index, name: str) -> Part:
     return Part(pictures, np.array(its.targets, np.int64), tuple(its.names))
 
 
-def _check_labels(place: str, found: Found) -> None:
+def _check_labels(location: str, found: SampleSet) -> None:
     """Before an hour is spent on reading."""
     if not found.samples:
-        raise DataError(f"{place}: no labelled pictures in it: {some(found.skipped) or 'it is empty'}")
+        raise DataError(f"{location}: no labelled pictures in it: {some(found.skipped) or 'it is empty'}")
     odd = [label for label in found.labels if not label.isprintable() or not 1 <= len(label) <= _LONGEST]
     if odd:
-        raise DataError(f"{place}: {odd[0][:_LONGEST]!a} cannot be a label: 1 to {_LONGEST} printable characters can")
+        raise DataError(
+            f"{location}: {odd[0][:_LONGEST]!a} cannot be a label: 1 to {_LONGEST} printable characters can"
+        )
 
 
-def _check_classes(place: str, samples: Sequence[Sample]) -> None:
+def _check_classes(location: str, samples: Sequence[Sample]) -> None:
     """Likewise, where something is to be learned."""
     training = [sample for sample in samples if sample.part in (None, TRAIN)]
     if not training:
         there = some(sorted({sample.part for sample in samples if sample.part}))
-        raise DataError(f"{place}: no training pictures in it, only those of {there}")
+        raise DataError(f"{location}: no training pictures in it, only those of {there}")
     classes = {sample.label for sample in training}
     if len(classes) == 1:
         only = classes.pop()
         in_folders = any(name.startswith(f"{only}/") for sample in training for name in sample.files)
         raise DataError(
-            f"{place}: all pictures are of one class, {only!r}: at least two are needed"
-            + (f"; if its classes stand in folders below that one, name it: {place}{only}" if in_folders else "")
+            f"{location}: all pictures are of one class, {only!r}: at least two are needed"
+            + (f"; if its classes stand in folders below that one, name it: {location}{only}" if in_folders else "")
         )
 
 
-def _check_readable(place: str, found: Found, samples: Sequence[Sample]) -> None:
+def _check_readable(location: str, found: SampleSet, samples: Sequence[Sample]) -> None:
     total, good = len(found.samples), len(samples)
     if 2 * good < total:
-        raise DataError(f"{place}: {total - good} of {total} pictures cannot be read; is it the right place?")
+        raise DataError(f"{location}: {total - good} of {total} pictures cannot be read; is it the right one?")
     lost = sorted({sample.label for sample in found.samples} - {sample.label for sample in samples})
     if lost:
-        raise DataError(f"{place}: no picture of class {some(lost)} can be read")
+        raise DataError(f"{location}: no picture of class {some(lost)} can be read")
 
 
-def _check_parts(place: str, index: Index) -> None:
+def _check_parts(location: str, index: Index) -> None:
     """Of data to learn from: several classes, every one of them in train, and something to choose by."""
     if TRAIN not in index.parts or len(index.labels) < 2:  # prepared when nothing was to be learned
-        raise DataError(f"{place}: no training pictures of two classes in it")
+        raise DataError(f"{location}: no training pictures of two classes in it")
     counts = Counter(index.parts[TRAIN].targets)
     empty = [label for i, label in enumerate(index.labels) if not counts[i]]
     if empty:
-        raise DataError(f"{place}: no training picture of class {some(empty)}")
+        raise DataError(f"{location}: no training picture of class {some(empty)}")
     if VALIDATION not in index.parts:
-        raise DataError(f"{place}: too few pictures to split off some for validation: two different ones of a class")
+        raise DataError(
+            f"{location}: too few pictures to split off some for validation: two different ones of a class"
+        )
 
 
 def _notes(index: Index) -> list[str]:

@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from framewatch.errors import DataError
-from framewatch.training.data.samples import Found, Progress, Sample, Seen, Skipped, each
+from framewatch.training.data.samples import DecodedSample, Progress, Sample, SampleSet, Skipped, each
 from framewatch.vision.models.inputs import InputSpec
 
 VERSION: Final = 3  # raised whenever the same files would give other arrays
@@ -66,14 +66,14 @@ def load_index(folder: Path, stamp: str) -> Index | None:
     return index if whole and (index.version, index.stamp) == (VERSION, stamp) else None
 
 
-def folder_for(work: Path, place: str, spec: InputSpec, seed: int, whole: str) -> Path:
+def folder_for(work: Path, location: str, spec: InputSpec, seed: int, whole: str) -> Path:
     """The folder of the arrays of this source, input, seed and part that is kept whole."""
-    key = json.dumps([place, spec.model_dump(), seed, whole])
+    key = json.dumps([location, spec.model_dump(), seed, whole])
     return work / f"data-{hashlib.sha256(key.encode()).hexdigest()[:16]}"
 
 
 def prepare(
-    found: Found, spec: InputSpec, folder: Path, stamp: str, splitting: Splitting, progress: Progress
+    found: SampleSet, spec: InputSpec, folder: Path, stamp: str, splitting: Splitting, progress: Progress
 ) -> Index:
     """Decode every sample, split, and write the folder.
 
@@ -114,11 +114,11 @@ def prepare(
 
 
 def _decode(
-    found: Found, spec: InputSpec, file: BinaryIO, progress: Progress
+    found: SampleSet, spec: InputSpec, file: BinaryIO, progress: Progress
 ) -> tuple[list[Sample], list[bytes], list[Skipped]]:
     """Write the prepared pictures one behind the other; gives their samples, hashes, and what could not be read."""
 
-    def prepared(_place: int, seen: Seen) -> tuple[NDArray[np.uint8], bytes]:
+    def prepared(_index: int, seen: DecodedSample) -> tuple[NDArray[np.uint8], bytes]:
         pictures = np.stack([spec.prepared(picture) for picture in seen.pictures])
         return pictures, content_hash(pictures)
 
@@ -126,14 +126,14 @@ def _decode(
     hashes: list[bytes] = []
     skipped: list[Skipped] = []
     at_once = max(1, min(_MOST_AT_ONCE, _IN_MEMORY // int(np.prod(spec.shape))))
-    for place, result in each(found, prepared, at_once, progress):
+    for index, result in each(found, prepared, at_once, progress):
         if isinstance(result, Skipped):
             skipped.append(result)
             continue
         pictures, content = result
         file.write(pictures.data)
         hashes.append(content)
-        samples.append(found.samples[place])
+        samples.append(found.samples[index])
     return samples, hashes, skipped
 
 
@@ -159,19 +159,19 @@ def _write_rows(path: Path, shape: tuple[int, ...], source: BinaryIO, rows: Sequ
 
 
 def _index(
-    found: Found,
+    found: SampleSet,
     samples: Sequence[Sample],
     parts: Sequence[str | None],
     stamp: str,
     notes: list[str],
     skipped: Sequence[Skipped],
 ) -> Index:
-    places = {label: index for index, label in enumerate(found.labels)}
+    indexes = {label: index for index, label in enumerate(found.labels)}
     by_part: dict[str, PartIndex] = {}
     for sample, part in zip(samples, parts, strict=True):
         if part:
             its = by_part.setdefault(part, PartIndex(targets=[], names=[]))
-            its.targets.append(places[sample.label])
+            its.targets.append(indexes[sample.label])
             its.names.append(_text(sample.name))
     return Index(
         stamp=stamp,

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from framewatch.errors import SourceError
 from framewatch.objects.base import Objects, patiently
 from framewatch.training.data.folders import is_video
-from framewatch.training.data.samples import Sample, Seen
+from framewatch.training.data.samples import DecodedSample, Sample
 from framewatch.vision.classifier import Image
 from framewatch.vision.images import OF_ONES_OWN, Picture, read_picture
 
@@ -31,7 +31,7 @@ _STARTS: Final = (
 _TS_PACKET: Final = 188  # bytes, each packet starting with 0x47 (ISO/IEC 13818-1)
 
 
-def read_sample(objects: Objects, sample: Sample, frames: int) -> Seen:
+def read_sample(objects: Objects, sample: Sample, frames: int) -> DecodedSample:
     """The pictures of a sample of files.
 
     Args:
@@ -47,12 +47,14 @@ def read_sample(objects: Objects, sample: Sample, frames: int) -> Seen:
     if is_video(sample.files[0]):
         pictures = _video(_content(objects, sample.files[0], _MAX_VIDEO_BYTES), sample.files[0], frames)
         height, width = pictures[0].shape[:2]
-        return Seen(tuple(pictures), width, height, PurePosixPath(sample.files[0]).suffix[1:].upper(), "video")
+        return DecodedSample(
+            tuple(pictures), width, height, PurePosixPath(sample.files[0]).suffix[1:].upper(), "video"
+        )
     chosen = [sample.files[i] for i in evenly(len(sample.files), min(frames, len(sample.files)))]
     read = [read_picture(_content(objects, name), OF_ONES_OWN) for name in chosen]
     images = tuple(read[i].image for i in evenly(len(read), frames))
     first = read[0]
-    return Seen(images, first.width, first.height, first.format, first.mode, _odd(first))
+    return DecodedSample(images, first.width, first.height, first.format, first.mode, _odd(first))
 
 
 def _odd(picture: Picture) -> tuple[str, ...]:
@@ -68,7 +70,7 @@ def _odd(picture: Picture) -> tuple[str, ...]:
 
 
 def evenly(there: int, wanted: int) -> NDArray[np.intp]:
-    """(wanted,), places from the first to the last of those there, evenly spaced; with repeats where too few."""
+    """(wanted,), indexes from the first to the last of those there, evenly spaced; with repeats where too few."""
     return np.asarray(np.linspace(0, there - 1, wanted).round(), np.intp)
 
 
@@ -90,18 +92,18 @@ def _video(content: bytes, name: str, frames: int) -> list[Image]:
         capture.release()
         if not there:
             raise SourceError("no frame of the video can be read")
-        places = evenly(there, frames).tolist()
+        indexes = evenly(there, frames).tolist()
         capture = _opened(path)
         found: dict[int, Image] = {}
-        for place in range(places[-1] + 1):
+        for index in range(indexes[-1] + 1):
             if not capture.grab():
                 break
-            if place in places:
-                found[place] = np.asarray(capture.retrieve()[1], np.uint8)
+            if index in indexes:
+                found[index] = np.asarray(capture.retrieve()[1], np.uint8)
         capture.release()
-    if len(found) < len(set(places)):
+    if len(found) < len(set(indexes)):
         raise SourceError("the video cannot be read to its end")
-    return [found[place] for place in places]
+    return [found[index] for index in indexes]
 
 
 def _opened(path: Path) -> cv2.VideoCapture:

@@ -36,8 +36,8 @@ _PARTS: Final = {
 }
 _PART_OF: Final = {spelling: part for part, spellings in _PARTS.items() for spelling in spellings}
 
-_SHOWN: Final = 5  # names in a message
-_IN_A_LOT: Final = 16  # samples that a thread is given: to hand over each alone would cost more than small ones do
+_MAX_NAMES: Final = 5  # names in a message
+_BATCH: Final = 16  # samples that a thread is given: to hand over each alone would cost more than small ones do
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +58,7 @@ class Sample:
 
 
 @dataclass(frozen=True, slots=True)
-class Seen:
+class DecodedSample:
     """What was read of a sample.
 
     Attributes:
@@ -90,13 +90,13 @@ class Skipped:
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class SampleSet:
     """What there is in a source.
 
     Attributes:
         samples: in the order of the source.
         labels: in index order; those of the samples, or more.
-        read: a sample, by its place among them. Raises BadPicture or SourceError.
+        read: a sample, by its index. Raises BadPicture or SourceError.
         skipped: what is none, known without reading pictures.
         notes: for people.
         threads: that read at a time.
@@ -104,41 +104,41 @@ class Found:
 
     samples: Sequence[Sample]
     labels: tuple[str, ...]
-    read: Callable[[int], Seen]
+    read: Callable[[int], DecodedSample]
     skipped: tuple[Skipped, ...] = ()
     notes: tuple[str, ...] = ()
     threads: int = field(default=2)
 
 
 def each(
-    found: Found, work: Callable[[int, Seen], T], at_once: int, progress: Progress
+    found: SampleSet, work: Callable[[int, DecodedSample], T], at_once: int, progress: Progress
 ) -> Iterator[tuple[int, T | Skipped]]:
     """Read every sample and do the work with it, both in threads; results come in the order of the samples.
 
     Args:
         found: the samples.
-        work: is given the sample's place and what was read of it.
+        work: is given the sample's index and what was read of it.
         at_once: results that may wait in memory.
-        progress: told after each lot.
+        progress: told after each batch.
     """
 
-    def lot(places: range) -> list[tuple[int, T | Skipped]]:
-        return [one(place) for place in places]
+    def batch(indexes: range) -> list[tuple[int, T | Skipped]]:
+        return [one(index) for index in indexes]
 
-    def one(place: int) -> tuple[int, T | Skipped]:
+    def one(index: int) -> tuple[int, T | Skipped]:
         try:
-            return place, work(place, found.read(place))
+            return index, work(index, found.read(index))
         except (BadPicture, SourceError) as error:
-            return place, Skipped(found.samples[place].name, str(error))
+            return index, Skipped(found.samples[index].name, str(error))
 
     total = len(found.samples)
     at_once = max(at_once, found.threads)
-    step = max(1, min(_IN_A_LOT, at_once // (4 * found.threads)))
+    step = max(1, min(_BATCH, at_once // (4 * found.threads)))
     with ThreadPoolExecutor(found.threads, thread_name_prefix="read") as pool:
         for start in range(0, total, at_once):
             end = min(start + at_once, total)
-            lots = (range(first, min(first + step, end)) for first in range(start, end, step))
-            yield from chain.from_iterable(pool.map(lot, lots))
+            batches = (range(first, min(first + step, end)) for first in range(start, end, step))
+            yield from chain.from_iterable(pool.map(batch, batches))
             progress(end, total)
 
 
@@ -154,8 +154,8 @@ def plain(text: str) -> str:
 
 def some(names: Iterable[object]) -> str:
     """The first few of them, for a message."""
-    first = [one_line(str(name)) for name in islice(names, _SHOWN + 1)]
-    return ", ".join([*first[:_SHOWN], "…"] if len(first) > _SHOWN else first)
+    first = [one_line(str(name)) for name in islice(names, _MAX_NAMES + 1)]
+    return ", ".join([*first[:_MAX_NAMES], "…"] if len(first) > _MAX_NAMES else first)
 
 
 def one_line(text: str) -> str:

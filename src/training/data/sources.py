@@ -17,7 +17,7 @@ from framewatch.objects.open import is_bucket, open_objects
 from framewatch.training.data.arrays import from_npz, from_pixels
 from framewatch.training.data.folders import in_folders, visible
 from framewatch.training.data.reading import read_sample
-from framewatch.training.data.samples import Found, Sample, one_line, part_name, some
+from framewatch.training.data.samples import Sample, SampleSet, one_line, part_name, some
 from framewatch.training.data.tables import TABLES, Table, match, read_table
 
 ACCEPTED: Final = (
@@ -34,14 +34,14 @@ class Source:
     """Data of which it is known where they are and whether they have changed.
 
     Attributes:
-        place: where, for messages; the same for the same data.
+        location: for messages; the same for the same data.
         stamp: another one once anything in it has changed.
         find: makes out the samples. Raises DataError when there are none.
     """
 
-    place: str
+    location: str
     stamp: str
-    find: Callable[[], Found]
+    find: Callable[[], SampleSet]
 
 
 def open_source(source: str, access: Access, frames: int = 1) -> Source:
@@ -54,14 +54,16 @@ def open_source(source: str, access: Access, frames: int = 1) -> Source:
 
     Raises:
         DataError: it is nothing that data can be in.
-        SettingError: there is no such place.
+        SettingError: there is no such location.
         ObjectsUnavailable: the object store does not answer.
     """
     suffix = PurePosixPath(source).suffix.lower()
     if not (suffix in {_NPZ, *TABLES} if is_bucket(source) else _is_file(Path(source))):
         objects = open_objects(source, access)
         versions = objects.versions()
-        return Source(objects.place, _stamp(versions), lambda: _in_folder(objects, visible(list(versions)), frames))
+        return Source(
+            objects.location, _stamp(versions), lambda: _in_folder(objects, visible(list(versions)), frames)
+        )
     folder, _, name = (
         source.rpartition("/") if is_bucket(source) else (str(Path(source).parent), "", Path(source).name)
     )
@@ -75,11 +77,11 @@ def open_source(source: str, access: Access, frames: int = 1) -> Source:
     return Source(objects.address(name), _stamp(versions), lambda: find(objects, name, list(versions), frames))
 
 
-def _in_npz(objects: Objects, name: str, _names: list[str], frames: int) -> Found:
+def _in_npz(objects: Objects, name: str, _names: list[str], frames: int) -> SampleSet:
     return from_npz(objects.address(name), objects.read(name, _MAX_FILE_BYTES), frames)
 
 
-def _in_table(objects: Objects, name: str, names: list[str], frames: int) -> Found:
+def _in_table(objects: Objects, name: str, names: list[str], frames: int) -> SampleSet:
     table = read_table(name, objects.read(name, _MAX_FILE_BYTES))
     if isinstance(table, str):
         raise DataError(f"{objects.address(name)}: {table}; accepted: {ACCEPTED}")
@@ -91,7 +93,7 @@ def _in_table(objects: Objects, name: str, names: list[str], frames: int) -> Fou
     return found
 
 
-def _in_folder(objects: Objects, names: list[str], frames: int) -> Found:
+def _in_folder(objects: Objects, names: list[str], frames: int) -> SampleSet:
     """A table at the top, when it means any picture, goes before folders; one in a folder of a part only before
     taking parts for classes, where there are no others.
     """
@@ -99,28 +101,28 @@ def _in_folder(objects: Objects, names: list[str], frames: int) -> Found:
     found, of_pixels, notes = _by_tables(objects, at_top, names, frames)
     if found:
         return found
-    samples, skipped, remarks = in_folders(names, frames)
+    samples, skipped, folder_notes = in_folders(names, frames)
     if all(part_name(sample.label) and not sample.part for sample in samples):
         in_parts = [name for name in names if name.count("/") == 1 and part_name(name.split("/")[0])]
         found, _, more = _by_tables(objects, in_parts, names, frames)
         notes += more
         if found:
             return replace(found, notes=(*notes, *found.notes))
-        _check_no_parts(objects.place, samples, notes)
+        _check_no_parts(objects.location, samples, notes)
     if samples:
         found = _of_files(objects, samples, frames)
-        return replace(found, skipped=tuple(skipped), notes=(*notes, *remarks))
+        return replace(found, skipped=tuple(skipped), notes=(*notes, *folder_notes))
     archives = [name for name in at_top if PurePosixPath(name).suffix.lower() == _NPZ]
     if len(of_pixels) + len(archives) == 1:
         return from_pixels(of_pixels[0], frames) if of_pixels else _in_npz(objects, archives[0], [], frames)
     several = [table.name for table in of_pixels] + archives
     here = f"{some(several)}: name one of them" if several else _contents(names)
-    raise DataError(f"{objects.place}: found {'; '.join((here, *notes, *remarks[:1]))}; accepted: {ACCEPTED}")
+    raise DataError(f"{objects.location}: found {'; '.join((here, *notes, *folder_notes[:1]))}; accepted: {ACCEPTED}")
 
 
 def _by_tables(
     objects: Objects, among: list[str], names: list[str], frames: int
-) -> tuple[Found | None, list[Table], list[str]]:
+) -> tuple[SampleSet | None, list[Table], list[str]]:
     """What the tables mean when that is any picture, the tables of pixels, and what is to say of all others.
 
     Args:
@@ -148,32 +150,32 @@ def _by_tables(
     return None, of_pixels, notes
 
 
-def _check_no_parts(place: str, samples: list[Sample], notes: list[str]) -> None:
+def _check_no_parts(location: str, samples: list[Sample], notes: list[str]) -> None:
     """Pictures right in folders of parts, with nothing to say what they show, are not of classes of those names.
 
     Args:
-        place: for messages.
+        location: for messages.
         samples: all those that would be of such a class.
         notes: why the tables there say nothing.
     """
     labels = sorted({sample.label for sample in samples})
     if labels:
         are = "are parts, not classes" if len(labels) > 1 else "is a part, not a class"
-        raise DataError(f"{place}: {'; '.join((f'{some(labels)} {are}', *notes))}; accepted: {ACCEPTED}")
+        raise DataError(f"{location}: {'; '.join((f'{some(labels)} {are}', *notes))}; accepted: {ACCEPTED}")
 
 
-def _matched(objects: Objects, tables: list[Table], names: list[str], frames: int) -> Found:
+def _matched(objects: Objects, tables: list[Table], names: list[str], frames: int) -> SampleSet:
     samples, skipped, notes = match(tables, names)
     return replace(_of_files(objects, samples, frames), skipped=tuple(skipped), notes=tuple(notes))
 
 
-def _of_files(objects: Objects, samples: list[Sample], frames: int) -> Found:
+def _of_files(objects: Objects, samples: list[Sample], frames: int) -> SampleSet:
     labels = tuple(sorted({sample.label for sample in samples}, key=natural_key))
-    threads = _READERS_OF_A_BUCKET if is_bucket(objects.place) else min(8, os.cpu_count() or 2)
-    return Found(samples, labels, lambda place: read_sample(objects, samples[place], frames), threads=threads)
+    threads = _READERS_OF_A_BUCKET if is_bucket(objects.location) else min(8, os.cpu_count() or 2)
+    return SampleSet(samples, labels, lambda index: read_sample(objects, samples[index], frames), threads=threads)
 
 
-def _rows_of(found: Found) -> str:
+def _rows_of(found: SampleSet) -> str:
     """Those that mean nothing."""
     return some(found.skipped) or "there is none below its header"
 

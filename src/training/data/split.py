@@ -32,8 +32,8 @@ def split(
     """
     parts: list[str | None] = [ALL if whole == ALL else sample.part or TRAIN for sample in samples]
     groups: dict[bytes, list[int]] = defaultdict(list)
-    for place, content in enumerate(hashes):
-        groups[content].append(place)
+    for index, content in enumerate(hashes):
+        groups[content].append(index)
     notes = _leave_weaker_parts(parts, groups, whole)
     missing = _missing({part for part in parts if part})
     if missing:
@@ -56,16 +56,16 @@ def _strength(part: str, whole: str) -> tuple[int, str]:
 
 def _leave_weaker_parts(parts: list[str | None], groups: dict[bytes, list[int]], whole: str) -> list[str]:
     left = Counter[tuple[str, str]]()
-    for places in groups.values():
-        there = {part for place in places if (part := parts[place])}
+    for indexes in groups.values():
+        there = {part for index in indexes if (part := parts[index])}
         if len(there) < 2:
             continue
         strongest = max(there, key=lambda part: _strength(part, whole))
-        for place in places:
-            part = parts[place]
+        for index in indexes:
+            part = parts[index]
             if part and part != strongest:
                 left[part, strongest] += 1
-                parts[place] = None
+                parts[index] = None
     return [
         f"{n} pictures of {part} left out that also stand in {other}" for (part, other), n in sorted(left.items())
     ]
@@ -75,9 +75,9 @@ def _split_off(
     parts: list[str | None], samples: Sequence[Sample], groups: dict[bytes, list[int]], missing: list[str], seed: int
 ) -> None:
     by_class: dict[str, list[bytes]] = defaultdict(list)
-    for content, places in groups.items():
-        if parts[places[0]] == TRAIN:
-            by_class[samples[places[0]].label].append(content)
+    for content, indexes in groups.items():
+        if parts[indexes[0]] == TRAIN:
+            by_class[samples[indexes[0]].label].append(content)
     for unordered in by_class.values():
         contents = sorted(unordered, key=lambda content: hashlib.sha256(b"%d " % seed + content).digest())
         total = sum(len(groups[content]) for content in contents)
@@ -89,18 +89,18 @@ def _split_off(
             most = max(wanted, min((len(groups[content]) for content in contents), default=0))
             chosen = _first(contents, groups, wanted, most, len(contents) - reserve)
             contents = [content for content in contents if content not in chosen]
-            for place in (place for content in chosen for place in groups[content]):
-                parts[place] = part
+            for index in (index for content in chosen for index in groups[content]):
+                parts[index] = part
 
 
 def _first(
-    contents: Sequence[bytes], groups: dict[bytes, list[int]], wanted: int, most: int, room: int
+    contents: Sequence[bytes], groups: dict[bytes, list[int]], wanted: int, most: int, limit: int
 ) -> set[bytes]:
     """Contents from the first on until ``wanted`` samples are there; none that stands for more than ``most``."""
     chosen: set[bytes] = set()
     taken = 0
     for content in contents:
-        if taken < wanted and len(chosen) < room and len(groups[content]) <= most:
+        if taken < wanted and len(chosen) < limit and len(groups[content]) <= most:
             chosen.add(content)
             taken += len(groups[content])
     return chosen
@@ -108,16 +108,16 @@ def _first(
 
 def _duplicates(samples: Sequence[Sample], groups: dict[bytes, list[int]], parts: Sequence[str | None]) -> list[str]:
     notes = []
-    again = sum(max(0, sum(parts[place] == TRAIN for place in places) - 1) for places in groups.values())
+    again = sum(max(0, sum(parts[index] == TRAIN for index in indexes) - 1) for indexes in groups.values())
     if again:
         notes.append(f"{again} pictures of train are there more than once")
-    torn = [places for places in groups.values() if len({samples[place].label for place in places}) > 1]
+    torn = [indexes for indexes in groups.values() if len({samples[index].label for index in indexes}) > 1]
     if torn:
         notes.append(f"{len(torn)} pictures stand under several labels: {some(_labelled(samples, p) for p in torn)}")
     return notes
 
 
-def _labelled(samples: Sequence[Sample], places: Sequence[int]) -> str:
+def _labelled(samples: Sequence[Sample], indexes: Sequence[int]) -> str:
     """One sample of each label."""
-    by_label = {samples[place].label: samples[place].name for place in reversed(places)}
+    by_label = {samples[index].label: samples[index].name for index in reversed(indexes)}
     return " = ".join(f"{name} ({label})" for label, name in by_label.items())

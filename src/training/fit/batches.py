@@ -38,12 +38,12 @@ def training_batches(
     """
     steps = -(-len(part) // batch_size)
 
-    def places() -> list[NDArray[np.int64]]:
+    def indexes() -> list[NDArray[np.int64]]:
         order = np.random.default_rng((seed, epoch())).permutation(len(part))
         return [np.sort(chosen) for chosen in np.array_split(order, steps)]  # sorted: read from the disk in its order
 
     change = augmented(augmentation, seed + 1000 * epoch())
-    batches = _batches(part, classes, places, steps)
+    batches = _batches(part, classes, indexes, steps)
     changed = batches.map(lambda x, y: (change(x), y), num_parallel_calls=tf.data.AUTOTUNE)
     return changed.prefetch(_AHEAD)
 
@@ -52,10 +52,10 @@ def plain_batches(part: Part, classes: int, batch_size: int) -> tf.data.Dataset:
     """Samples in their order, unchanged."""
     starts = range(0, len(part), batch_size)
 
-    def places() -> list[NDArray[np.int64]]:
+    def indexes() -> list[NDArray[np.int64]]:
         return [np.arange(start, min(start + batch_size, len(part))) for start in starts]
 
-    return _batches(part, classes, places, len(starts)).prefetch(_AHEAD)
+    return _batches(part, classes, indexes, len(starts)).prefetch(_AHEAD)
 
 
 def class_weights(part: Part, classes: int) -> dict[int, float]:
@@ -104,11 +104,11 @@ def augmented_samples(part: Part, augmentation: Augmentation, seed: int, path: P
         raise DataError(f"{path}: cannot be written: {error.strerror}") from None
 
 
-def _batches(part: Part, classes: int, places: Callable[[], list[NDArray[np.int64]]], steps: int) -> tf.data.Dataset:
+def _batches(part: Part, classes: int, indexes: Callable[[], list[NDArray[np.int64]]], steps: int) -> tf.data.Dataset:
     one_hot = np.eye(classes, dtype=np.float32)
 
     def read() -> Iterator[Batch]:
-        for chosen in places():
+        for chosen in indexes():
             yield np.asarray(part.pictures[chosen]), one_hot[part.targets[chosen]]
 
     signature = (

@@ -82,7 +82,7 @@ class Backup(keras.callbacks.Callback):  # type: ignore[misc]  # Keras has no ty
         return backup
 
 
-class Remembering(keras.callbacks.Callback):  # type: ignore[misc]
+class HistoryRestorer(keras.callbacks.Callback):  # type: ignore[misc]
     """Shows the epochs before a kill to the callbacks that count epochs, which Keras's backup leaves out."""
 
     def __init__(
@@ -102,7 +102,7 @@ class Remembering(keras.callbacks.Callback):  # type: ignore[misc]
                 callback.on_epoch_end(epoch, dict(row))
 
 
-class Finite(keras.callbacks.Callback):  # type: ignore[misc]
+class StopAtNonFiniteLoss(keras.callbacks.Callback):  # type: ignore[misc]
     """Ends the training, before anything is written, when the loss is no number any more."""
 
     def __init__(self) -> None:

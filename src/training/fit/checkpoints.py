@@ -31,7 +31,7 @@ Row = dict[str, float]
 
 
 @dataclass(frozen=True, slots=True)
-class PhaseState:
+class PhaseCheckpoint:
     """The folder of a phase.
 
     Attributes:
@@ -66,7 +66,7 @@ class PhaseState:
         return len(values) - 1 - values.index(max(values)) if values else 0
 
 
-def open_state(folder: Path) -> PhaseState:
+def open_state(folder: Path) -> PhaseCheckpoint:
     """The phase as its last finished epoch left it; what came after that is removed.
 
     Raises:
@@ -76,7 +76,7 @@ def open_state(folder: Path) -> PhaseState:
         folder.mkdir(parents=True, exist_ok=True)
         done = max(_numbers(folder, _BACKUP), default=0)
         rows = _kept_rows(folder / HISTORY, done)
-        state = PhaseState(folder, done, rows)
+        state = PhaseCheckpoint(folder, done, rows)
         if len(rows) != done or (done and not state.best_weights.is_file()):
             raise DataError(f"{folder}: its history and its backups do not fit together: begin anew by --fresh")
         for epoch in _numbers(folder, _BEST):
@@ -101,7 +101,7 @@ def keep_only(folder: Path, epoch: int) -> None:
         (folder / BEST.format(epoch=beaten)).unlink()
 
 
-def write_history(phases: list[tuple[str, PhaseState]], path: Path) -> None:
+def write_history(phases: list[tuple[str, PhaseCheckpoint]], path: Path) -> None:
     """The histories of all phases as one file, each line with its phase."""
     names = sorted({name for _, state in phases for row in state.rows for name in row})
     with path.open("w", newline="", encoding="utf-8") as file:

@@ -12,8 +12,8 @@ from framewatch.training.architectures.mobilenet import choose_trained
 from framewatch.training.architectures.recipes import Phase, Recipe
 from framewatch.training.data.labelled import TRAIN, VALIDATION, LabelledData
 from framewatch.training.fit.batches import class_weights, plain_batches, training_batches
-from framewatch.training.fit.callbacks import Backup, Finite, Progress, Remembering, Watcher
-from framewatch.training.fit.checkpoints import BEST, HISTORY, PhaseState, open_state
+from framewatch.training.fit.callbacks import Backup, HistoryRestorer, Progress, StopAtNonFiniteLoss, Watcher
+from framewatch.training.fit.checkpoints import BEST, HISTORY, PhaseCheckpoint, open_state
 
 _WARM_UP_EPOCHS: Final = 2
 _MODES: Final = {"val_accuracy": "max", "val_loss": "min"}
@@ -28,7 +28,7 @@ def fit(
     folder: Path,
     seed: int,
     watcher: Watcher,
-) -> list[tuple[Phase, PhaseState]]:
+) -> list[tuple[Phase, PhaseCheckpoint]]:
     """Train through all phases; each goes on from the best weights of the one before.
 
     Args:
@@ -44,7 +44,7 @@ def fit(
     Raises:
         DataError: the loss is no number any more.
     """
-    over: list[tuple[Phase, PhaseState]] = []
+    over: list[tuple[Phase, PhaseCheckpoint]] = []
     for index, phase in enumerate(phases):
         state = open_state(folder / phase.name)
         if not _is_over(phase, recipe, state):
@@ -62,12 +62,12 @@ def fit(
     return over
 
 
-def best_weights(over: list[tuple[Phase, PhaseState]]) -> Path:
+def best_weights(over: list[tuple[Phase, PhaseCheckpoint]]) -> Path:
     """The weights with the best validation accuracy of all phases: the first ones that had it."""
     return max((state for _, state in over), key=lambda state: state.best or 0.0).best_weights
 
 
-def _is_over(phase: Phase, recipe: Recipe, state: PhaseState) -> bool:
+def _is_over(phase: Phase, recipe: Recipe, state: PhaseCheckpoint) -> bool:
     return state.done >= phase.epochs or state.without_better(recipe.patience_by) >= recipe.patience
 
 
@@ -76,7 +76,7 @@ def _fit_phase(
     data: LabelledData,
     recipe: Recipe,
     phase: Phase,
-    state: PhaseState,
+    state: PhaseCheckpoint,
     seed: int,
     watcher: Watcher,
 ) -> None:
@@ -119,7 +119,7 @@ def _optimizer(recipe: Recipe, phase: Phase, steps: int) -> keras.optimizers.Opt
 
 
 def _callbacks(
-    recipe: Recipe, phase: Phase, state: PhaseState, progress: Progress, log: keras.callbacks.CSVLogger
+    recipe: Recipe, phase: Phase, state: PhaseCheckpoint, progress: Progress, log: keras.callbacks.CSVLogger
 ) -> list[keras.callbacks.Callback]:
     """In the order they are asked: the first may end it, the last makes the epoch count."""
     best = keras.callbacks.ModelCheckpoint(
@@ -137,11 +137,11 @@ def _callbacks(
     lowers = recipe.schedule == "plateau"
     counting = [stop, plateau] if lowers else [stop]
     return [
-        Finite(),
+        StopAtNonFiniteLoss(),
         progress,
         *counting,
         best,
         log,
         Backup(state.folder, state.backup),
-        Remembering(state.rows, counting, phase.learning_rate if lowers else None),
+        HistoryRestorer(state.rows, counting, phase.learning_rate if lowers else None),
     ]

@@ -20,7 +20,7 @@ _COUNTED: Final = 40  # labels up to which each has its line
 
 
 @dataclass(frozen=True, slots=True)
-class Story:
+class Provenance:
     """How a model came to be, as far as the bundle does not say it itself.
 
     Attributes:
@@ -60,7 +60,7 @@ def settings_of(recipe: Any) -> dict[str, object]:
 def model_card(
     bundle: Bundle,
     data: LabelledData,
-    story: Story,
+    story: Provenance,
     epochs: list[Epoch],
     measured: Mapping[str, Figures],
 ) -> str:
@@ -84,7 +84,7 @@ def model_card(
     return "\n\n".join(sections) + "\n"
 
 
-def _what(bundle: Bundle, story: Story) -> str:
+def _what(bundle: Bundle, story: Provenance) -> str:
     manifest = bundle.manifest
     spec = manifest.input
     colours = "grey" if spec.channels == 1 else "red green blue"
@@ -153,7 +153,7 @@ def _two_classes(figures: Figures) -> str:
     return f"{_table(header, rows)}\n\n{areas}"
 
 
-def _training(story: Story, epochs: list[Epoch]) -> str:
+def _training(story: Provenance, epochs: list[Epoch]) -> str:
     minutes = f"{story.duration_s / 60:.0f} minutes" if story.duration_s >= 120 else f"{story.duration_s:.0f} s"
     lines = [f"- {minutes} on: {story.device}, precision `{story.precision}`, seed {story.seed}"]
     if best := best_epoch(epochs):
@@ -164,7 +164,7 @@ def _training(story: Story, epochs: list[Epoch]) -> str:
     return "## Training\n\n" + "\n".join(lines)
 
 
-def _data(data: LabelledData, story: Story) -> str:
+def _data(data: LabelledData, story: Provenance) -> str:
     counts = {name: np.bincount(part.targets, minlength=len(data.labels)) for name, part in data.parts.items()}
     rows = [[label, *(f"{n[i]}" for n in counts.values())] for i, label in enumerate(data.labels[:_COUNTED])]
     if left := len(data.labels) - _COUNTED:
@@ -176,7 +176,7 @@ def _data(data: LabelledData, story: Story) -> str:
     return text + f"\n\nTerms of the data: {story.terms or 'not stated by who trained the model: ask before use.'}"
 
 
-def _limits(story: Story) -> str:
+def _limits(story: Provenance) -> str:
     usual = (
         "For pictures like those it was trained on: other cameras, light, angles or people can lower every figure.",
         "Always gives one of its labels, also to a picture that shows none of them.",

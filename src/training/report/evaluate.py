@@ -99,11 +99,11 @@ def model_targets(part: Part, of_data: tuple[str, ...], of_model: tuple[str, ...
     if len(part) and not 0 <= part.targets.min() <= part.targets.max() < len(of_data):
         found = f"{part.targets.min()} to {part.targets.max()}"
         raise DataError(f"labels of the data have the indices {found}: expected 0 to {len(of_data) - 1}")
-    places = np.array([_place(label, of_model) for label in of_data], np.int64)
-    twice = [of_model[place] for place, n in Counter(places.tolist()).items() if n > 1]
+    indexes = np.array([_index_of(label, of_model) for label in of_data], np.int64)
+    twice = [of_model[index] for index, n in Counter(indexes.tolist()).items() if n > 1]
     if twice:
         raise DataError(f"two labels of the data are the model's {twice[0]!r}: got {', '.join(of_data)}")
-    return np.asarray(places[part.targets], np.int64)
+    return np.asarray(indexes[part.targets], np.int64)
 
 
 def shares(answer: Answer, part: Part, classes: int, threads: int = 1, batch: int = BATCH) -> NDArray[np.float64]:
@@ -173,7 +173,7 @@ def write_outputs(evaluation: Evaluation, report: Report, folder: Path, sheet: b
         raise DataError(f"{folder}: cannot be written: {error.strerror}") from None
 
 
-def _place(label: str, labels: tuple[str, ...]) -> int:
+def _index_of(label: str, labels: tuple[str, ...]) -> int:
     """Index of the label: the same, or the only one that differs in nothing but large and small letters."""
     if label in labels:
         return labels.index(label)

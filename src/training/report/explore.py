@@ -20,10 +20,10 @@ from framewatch.training.data.samples import (
     TEST,
     TRAIN,
     VALIDATION,
-    Found,
+    DecodedSample,
     Progress,
     Sample,
-    Seen,
+    SampleSet,
     Skipped,
     each,
     one_line,
@@ -34,7 +34,7 @@ from framewatch.training.report.overview import (
     DuplicateGroup,
     Duplicates,
     Overview,
-    Remark,
+    PictureNote,
     Spread,
     label_totals,
     summary,
@@ -51,7 +51,7 @@ _EXAMPLES: Final = 8  # of each class
 _CLASSES_SHOWN: Final = 40
 _THUMBNAIL: Final = 128  # pixels
 _AT_ONCE: Final = 256
-_REMARKS: Final = 100
+_MAX_NOTES: Final = 100
 _GROUPS: Final = 100
 _NAMES: Final = 6  # of one group
 
@@ -69,7 +69,7 @@ class Explored:
 
 
 @dataclass(frozen=True, slots=True)
-class _Look:
+class _Measured:
     """What is kept of one sample."""
 
     content: bytes
@@ -82,7 +82,7 @@ class _Look:
 
 
 def explore(source: str, access: Access, frames: int = 1, progress: Progress = lambda done, total: None) -> Explored:
-    """Look at all of it.
+    """Measure all of it.
 
     Args:
         source: as for training.
@@ -92,26 +92,26 @@ def explore(source: str, access: Access, frames: int = 1, progress: Progress = l
 
     Raises:
         DataError: there is no labelled picture.
-        SettingError: there is no such place.
+        SettingError: there is no such location.
         ObjectsUnavailable: the object store does not answer.
     """
     opened = open_source(source, access, frames)
     found = opened.find()
     chosen = _chosen(found)
-    looks: list[tuple[Sample, _Look]] = []
+    measured: list[tuple[Sample, _Measured]] = []
     skipped = list(found.skipped)
-    for place, result in each(found, lambda place, seen: _look(seen, place in chosen), _AT_ONCE, progress):
+    for index, result in each(found, lambda index, seen: _measure(seen, index in chosen), _AT_ONCE, progress):
         if isinstance(result, Skipped):
             skipped.append(result)
         else:
-            looks.append((found.samples[place], result))
-    if not looks:
-        raise DataError(f"{opened.place}: no labelled picture that can be read: {some(skipped) or 'it is empty'}")
+            measured.append((found.samples[index], result))
+    if not measured:
+        raise DataError(f"{opened.location}: no labelled picture that can be read: {some(skipped) or 'it is empty'}")
     examples: dict[str, list[Image]] = {label: [] for label in found.labels[:_CLASSES_SHOWN]}
-    for sample, look in looks:
-        if look.thumbnail is not None:
-            examples[sample.label].append(look.thumbnail)
-    return Explored(_overview(opened.place, found, looks, skipped), examples)
+    for sample, one in measured:
+        if one.thumbnail is not None:
+            examples[sample.label].append(one.thumbnail)
+    return Explored(_overview(opened.location, found, measured, skipped), examples)
 
 
 def write_overview(explored: Explored, folder: Path) -> list[Path]:
@@ -131,16 +131,16 @@ def write_overview(explored: Explored, folder: Path) -> list[Path]:
     return paths
 
 
-def _look(seen: Seen, keep: bool) -> _Look:
+def _measure(seen: DecodedSample, keep: bool) -> _Measured:
     pixels = hashlib.sha256()
     for picture in seen.pictures:
         pixels.update(str(picture.shape).encode())
         pixels.update(np.ascontiguousarray(picture).data)
     thumbnail = scaled_down(seen.pictures[len(seen.pictures) // 2], _THUMBNAIL) if keep else None
-    return _Look(pixels.digest(), seen.width, seen.height, seen.format, seen.mode, _odd(seen), thumbnail)
+    return _Measured(pixels.digest(), seen.width, seen.height, seen.format, seen.mode, _odd(seen), thumbnail)
 
 
-def _odd(seen: Seen) -> tuple[str, ...]:
+def _odd(seen: DecodedSample) -> tuple[str, ...]:
     """What is unusual about the sample."""
     short, long = sorted((seen.width, seen.height))
     odd = {
@@ -151,36 +151,38 @@ def _odd(seen: Seen) -> tuple[str, ...]:
     return (*(name for name, true in odd.items() if true), *seen.odd)
 
 
-def _chosen(found: Found) -> set[int]:
-    """Places of the examples: some of each class, from its first to its last."""
+def _chosen(found: SampleSet) -> set[int]:
+    """Indexes of the examples: some of each class, from its first to its last."""
     by_label: dict[str, list[int]] = {label: [] for label in found.labels[:_CLASSES_SHOWN]}
-    for place, sample in enumerate(found.samples):
+    for index, sample in enumerate(found.samples):
         if sample.label in by_label:
-            by_label[sample.label].append(place)
-    return {places[i] for places in by_label.values() for i in evenly(len(places), min(_EXAMPLES, len(places)))}
+            by_label[sample.label].append(index)
+    return {indexes[i] for indexes in by_label.values() for i in evenly(len(indexes), min(_EXAMPLES, len(indexes)))}
 
 
-def _overview(place: str, found: Found, looks: Sequence[tuple[Sample, _Look]], skipped: list[Skipped]) -> Overview:
-    there = {sample.part or ALL for sample, _ in looks}
+def _overview(
+    location: str, found: SampleSet, measured: Sequence[tuple[Sample, _Measured]], skipped: list[Skipped]
+) -> Overview:
+    there = {sample.part or ALL for sample, _ in measured}
     counts = {part: dict.fromkeys(found.labels, 0) for part in sorted(there, key=_order)}
-    for sample, _ in looks:
+    for sample, _ in measured:
         counts[sample.part or ALL][sample.label] += 1
-    odd = Counter(what for _, look in looks for what in look.odd)
-    remarks = [Remark(name=one_line(s.name), what=", ".join(look.odd)) for s, look in looks if look.odd]
+    odd = Counter(what for _, one in measured for what in one.odd)
+    odd_pictures = [PictureNote(name=one_line(s.name), what=", ".join(one.odd)) for s, one in measured if one.odd]
     overview = Overview(
-        source=place,
-        pictures=len(looks),
+        source=location,
+        pictures=len(measured),
         labels=[one_line(label) for label in found.labels],
         counts={part: {one_line(label): n for label, n in its.items()} for part, its in counts.items()},
         imbalance=None,
-        width=_spread([look.width for _, look in looks]),
-        height=_spread([look.height for _, look in looks]),
-        formats=dict(Counter(look.format for _, look in looks).most_common()),
-        modes=dict(Counter(look.mode for _, look in looks).most_common()),
-        duplicates=_duplicates(looks),
+        width=_spread([one.width for _, one in measured]),
+        height=_spread([one.height for _, one in measured]),
+        formats=dict(Counter(one.format for _, one in measured).most_common()),
+        modes=dict(Counter(one.mode for _, one in measured).most_common()),
+        duplicates=_duplicates(measured),
         odd=dict(odd.most_common()),
-        odd_pictures=remarks[:_REMARKS],
-        skipped=[Remark(name=one_line(each.name), what=one_line(each.reason)) for each in skipped],
+        odd_pictures=odd_pictures[:_MAX_NOTES],
+        skipped=[PictureNote(name=one_line(each.name), what=one_line(each.reason)) for each in skipped],
         notes=list(found.notes),
     )
     totals = label_totals(overview).values()
@@ -196,10 +198,10 @@ def _spread(values: list[int]) -> Spread | None:
     return Spread(min=min(values), median=median(values), max=max(values)) if values else None
 
 
-def _duplicates(looks: Sequence[tuple[Sample, _Look]]) -> Duplicates:
+def _duplicates(measured: Sequence[tuple[Sample, _Measured]]) -> Duplicates:
     by_content: dict[bytes, list[Sample]] = defaultdict(list)
-    for sample, look in looks:
-        by_content[look.content].append(sample)
+    for sample, one in measured:
+        by_content[one.content].append(sample)
     groups = [_group(samples) for samples in by_content.values() if len(samples) > 1]
     groups.sort(key=lambda group: (-len(group.labels), -len(group.parts)))
     return Duplicates(

@@ -100,10 +100,10 @@ def wilson(right: int, total: int) -> Interval:
 def confidence_bins(confidences: Floats, correct: NDArray[np.bool_]) -> list[ConfidenceBin]:
     """Samples by confidence, in bins of equal width (Guo et al., 2017, https://arxiv.org/abs/1706.04599)."""
     edges = np.linspace(0.0, 1.0, CONFIDENCE_BINS + 1)
-    place = np.digitize(confidences, edges[1:-1], right=True)
-    samples = np.bincount(place, minlength=CONFIDENCE_BINS)
-    sure = np.bincount(place, confidences, CONFIDENCE_BINS)
-    right = np.bincount(place, correct, CONFIDENCE_BINS)
+    bins = np.digitize(confidences, edges[1:-1], right=True)
+    samples = np.bincount(bins, minlength=CONFIDENCE_BINS)
+    sure = np.bincount(bins, confidences, CONFIDENCE_BINS)
+    right = np.bincount(bins, correct, CONFIDENCE_BINS)
     return [
         ConfidenceBin(
             low=float(edges[i]),

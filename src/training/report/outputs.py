@@ -10,7 +10,7 @@ from pydantic import ValidationError
 from framewatch.errors import BadBundle, DataError
 from framewatch.training.data.labelled import TEST, VALIDATION, LabelledData
 from framewatch.training.fit.checkpoints import HISTORY
-from framewatch.training.report.card import Story, model_card
+from framewatch.training.report.card import Provenance, model_card
 from framewatch.training.report.evaluate import METRICS, Answer, evaluate, write_outputs
 from framewatch.training.report.figures import Figures, OperatingPoint, Report
 from framewatch.training.report.history import read_history, training_history
@@ -28,7 +28,7 @@ def training_outputs(
     answer: Answer,
     runtime: str,
     data: LabelledData,
-    story: Story,
+    story: Provenance,
     history: Path | None = None,
     positive: str | None = None,
     sheet: bool = True,

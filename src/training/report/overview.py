@@ -50,7 +50,7 @@ class Duplicates(_Document):
     shown: list[DuplicateGroup]
 
 
-class Remark(_Document):
+class PictureNote(_Document):
     """Something about one picture."""
 
     name: str
@@ -88,8 +88,8 @@ class Overview(_Document):
     modes: dict[str, int]
     duplicates: Duplicates
     odd: dict[str, int]
-    odd_pictures: list[Remark]
-    skipped: list[Remark]
+    odd_pictures: list[PictureNote]
+    skipped: list[PictureNote]
     notes: list[str]
 
 

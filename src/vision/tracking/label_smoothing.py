@@ -1,4 +1,4 @@
-"""Labels steadied over time, for the eye: what is shown of a stream changes its mind seldom, what is stored is raw.
+"""Label smoothing: the label shown of a face changes seldom, what is stored stays raw.
 
 A classifier that looks at each frame by itself is torn between labels that are nearly as likely. So each track keeps
 a running average of its scores, and shows another label only when that has led clearly for a while:
@@ -48,7 +48,7 @@ class Smoothed:
     """What is to be shown of a frame.
 
     Attributes:
-        detections: as found, with label and confidence steadied.
+        detections: as found, with label and confidence smoothed.
         labels: of the stream now: of what stays in the picture, also where one frame misses it. In the order of
             coming.
     """
@@ -63,28 +63,28 @@ def unsmoothed(detections: Sequence[Detection]) -> Smoothed:
 
 
 @dataclass(slots=True)
-class _Opinion:
-    """What is thought of one track."""
+class _TrackLabel:
+    """The label shown of one track, and the averages behind it."""
 
     track: Track
     label: str
     since_s: float  # start of the time that it has been seen without a break
     averages: dict[str, float] = field(default_factory=dict)
     age_s: float = 0.0
-    looked_s: float = 0.0
+    last_s: float = 0.0
     switched_s: float = -math.inf
     counts: bool = False  # among the stream's labels
 
-    def look(self, detection: Detection, now_s: float) -> None:
-        """Take in one more look at it."""
-        passed_s = min(max(now_s - self.looked_s, _LEAST_S), _MOST_S) if self.age_s else _FIRST_S
+    def add(self, detection: Detection, now_s: float) -> None:
+        """Take in one more detection of it."""
+        passed_s = min(max(now_s - self.last_s, _LEAST_S), _MOST_S) if self.age_s else _FIRST_S
         self.age_s += passed_s
         # The plain mean while young: else the first look, which may be any, would weigh too much.
         weight = max(1 - math.exp(-passed_s / _MEMORY_S), passed_s / self.age_s)
         for label, score in self._scores(detection).items():
             average = self.averages.get(label, 0.0)
             self.averages[label] = average + weight * (score - average)
-        self.looked_s = now_s
+        self.last_s = now_s
         if len(self.averages) > _MAX_LABELS:
             best = sorted(self.averages, key=self.averages.__getitem__, reverse=True)[: _MAX_LABELS // 2]
             self.averages = {label: self.averages[label] for label in {*best, self.label}}
@@ -104,28 +104,28 @@ class _Opinion:
         return best, self.averages[best] - self.averages.get(self.label, 0.0)
 
     @property
-    def alone(self) -> bool:
-        """Whether nothing else was ever thought of it."""
+    def unrivalled(self) -> bool:
+        """Whether it has never had a score for another label."""
         return len(self.averages) == 1
 
     def shown(self, detection: Detection) -> Detection:
         """The detection with the label shown."""
-        if self.alone:
+        if self.unrivalled:
             return detection
         return replace(detection, label=self.label, confidence=min(1.0, max(0.0, self.averages[self.label])))
 
 
 class LabelSmoother:
-    """Steadies one stream, frame after frame in their order."""
+    """Smooths the labels of one stream, frame after frame in their order."""
 
     def __init__(self) -> None:
         self._tracker = Tracker()
-        self._opinions: dict[int, _Opinion] = {}  # by number of the track
+        self._tracked: dict[int, _TrackLabel] = {}  # by number of the track
         self._switches: deque[float] = deque(maxlen=_MAX_SWITCHES)
         self._last_us: int | None = None
         self._now_s = 0.0
 
-    def steadied(self, detections: Sequence[Detection], time_us: int) -> Smoothed:
+    def smooth(self, detections: Sequence[Detection], time_us: int) -> Smoothed:
         """What to show of the next frame.
 
         Args:
@@ -136,66 +136,66 @@ class LabelSmoother:
         self._last_us = time_us
         tracks = self._tracker.follow([detection.box for detection in detections], self._now_s)
         shown = [
-            detection if track is None else self._look(track, detection)
+            detection if track is None else self._smoothed(track, detection)
             for detection, track in zip(detections, tracks, strict=True)
         ]
-        if len(self._opinions) > len(self._tracker.tracks):
+        if len(self._tracked) > len(self._tracker.tracks):
             kept = {track.number for track in self._tracker.tracks}
-            self._opinions = {number: opinion for number, opinion in self._opinions.items() if number in kept}
+            self._tracked = {number: tracked for number, tracked in self._tracked.items() if number in kept}
         return Smoothed(tuple(shown), self._labels({track.number for track in tracks if track is not None}))
 
-    def _look(self, track: Track, detection: Detection) -> Detection:
-        opinion = self._opinions.get(track.number)
-        if opinion is None:
-            opinion = self._opinions[track.number] = _Opinion(track, detection.label, self._now_s)
-        elif self._now_s - opinion.looked_s > _BROKEN_S:
-            opinion.since_s = self._now_s
-        opinion.look(detection, self._now_s)
-        self._switch_when_due(opinion)
-        return opinion.shown(detection)
+    def _smoothed(self, track: Track, detection: Detection) -> Detection:
+        tracked = self._tracked.get(track.number)
+        if tracked is None:
+            tracked = self._tracked[track.number] = _TrackLabel(track, detection.label, self._now_s)
+        elif self._now_s - tracked.last_s > _BROKEN_S:
+            tracked.since_s = self._now_s
+        tracked.add(detection, self._now_s)
+        self._switch_when_due(tracked)
+        return tracked.shown(detection)
 
-    def _switch_when_due(self, opinion: _Opinion) -> None:
-        label, lead = opinion.challenger()
-        if label == opinion.label or opinion.age_s < _YOUNG_S or self._now_s - opinion.switched_s < _REST_S:
+    def _switch_when_due(self, tracked: _TrackLabel) -> None:
+        label, lead = tracked.challenger()
+        if label == tracked.label or tracked.age_s < _YOUNG_S or self._now_s - tracked.switched_s < _REST_S:
             return
         while self._switches and self._now_s - self._switches[0] >= _SWITCHES_WITHIN_S:
             self._switches.popleft()
         switches = len(self._switches)
         if switches < _MAX_SWITCHES and lead >= _MARGIN + _MARGIN_PER_SWITCH * switches:
-            opinion.label = label
-            opinion.switched_s = self._now_s
+            tracked.label = label
+            tracked.switched_s = self._now_s
             self._switches.append(self._now_s)
 
     def _labels(self, here: set[int]) -> tuple[str, ...]:
         """Labels of what stays; of what has no alternative, as it is in this frame."""
-        some = any(opinion.counts for opinion in self._opinions.values())
+        some = any(tracked.counts for tracked in self._tracked.values())
         labels = []
-        for number in sorted(self._opinions):
-            opinion = self._opinions[number]
-            if opinion.alone:
-                opinion.counts = number in here
-            elif opinion.counts:
-                opinion.counts = number in here or self._now_s - opinion.track.seen_s < _GONE_S
+        for number in sorted(self._tracked):
+            tracked = self._tracked[number]
+            if tracked.unrivalled:
+                tracked.counts = number in here
+            elif tracked.counts:
+                tracked.counts = number in here or self._now_s - tracked.track.seen_s < _GONE_S
             elif number in here:  # a first one at once; more of them only when they are no slip of the detector
-                opinion.counts = not some or self._now_s - opinion.since_s >= _STAYED_S
-            if opinion.counts:
-                labels.append(opinion.label)
+                tracked.counts = not some or self._now_s - tracked.since_s >= _STAYED_S
+            if tracked.counts:
+                labels.append(tracked.label)
         return tuple(labels)
 
 
 class StreamSmoothers:
-    """A steadier for each stream, at most 256: one more takes the place of the one unused for longest."""
+    """A smoother for each stream, at most 256: one more takes the place of the one unused for longest."""
 
     def __init__(self) -> None:
-        self._steadiers: OrderedDict[str, LabelSmoother] = OrderedDict()
+        self._smoothers: OrderedDict[str, LabelSmoother] = OrderedDict()
 
-    def steadied(self, stream: str, detections: Sequence[Detection], time_us: int) -> Smoothed:
-        """What to show of the next frame of the stream, as ``LabelSmoother.steadied``."""
-        steadier = self._steadiers.get(stream)
-        if steadier is None:
-            steadier = self._steadiers[stream] = LabelSmoother()
-            if len(self._steadiers) > _MAX_STREAMS:
-                self._steadiers.popitem(last=False)
+    def smooth(self, stream: str, detections: Sequence[Detection], time_us: int) -> Smoothed:
+        """What to show of the next frame of the stream, as ``LabelSmoother.smooth``."""
+        smoother = self._smoothers.get(stream)
+        if smoother is None:
+            smoother = self._smoothers[stream] = LabelSmoother()
+            if len(self._smoothers) > _MAX_STREAMS:
+                self._smoothers.popitem(last=False)
         else:
-            self._steadiers.move_to_end(stream)
-        return steadier.steadied(detections, time_us)
+            self._smoothers.move_to_end(stream)
+        return smoother.smooth(detections, time_us)

@@ -11,7 +11,7 @@ from flask_openapi3.blueprint import APIBlueprint
 from flask_openapi3.models.tag import Tag
 from pydantic import Field
 
-from framewatch.activity.rules import Rule
+from framewatch.activity.rule import Rule
 from framewatch.activity.shares import shares
 from framewatch.model.filters import EventFilter
 from framewatch.web.api.parameters import Moment, Paged, Period, StreamName, Text, Which, cursor_of, now_us
@@ -21,7 +21,6 @@ from framewatch.web.event_schemas import (
     AlertPageOut,
     EpisodeOut,
     EpisodePageOut,
-    RuleOut,
     RulesOut,
     ShareOut,
     StatsOut,
@@ -95,7 +94,7 @@ def blueprint(records: Records, rules: Sequence[Rule]) -> APIBlueprint:
     @room.get("/rules", responses={"200": RulesOut})
     def all_rules() -> Response:
         """The rules in force."""
-        return answer(RulesOut(rules=[RuleOut(**rule.model_dump(mode="json")) for rule in rules]))
+        return answer(RulesOut.model_validate({"rules": list(rules)}))
 
     return room
 

@@ -13,9 +13,9 @@ from prometheus_client.exposition import choose_encoder
 from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamily, InfoMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from framewatch.consumer.health import Health
 from framewatch.consumer.stats import Stats
 from framewatch.live.hub import LiveHub
+from framewatch.model.health import Health
 from framewatch.web.api.docs import of_kind
 
 TAG: Final = Tag(name="state", description="What this worker is and how it does.")
