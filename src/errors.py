@@ -7,7 +7,8 @@ FramewatchError
 │   └── BadPicture          its bytes are not the JPEG picture they should be
 ├── BadBundle           a folder is not a trained model that can be served
 ├── DataError           pictures and labels from which nothing can be learned or measured
-├── CapacityExceeded    as many as there are places for are watching, listening or reading
+├── CapacityExceeded    as many as are allowed are watching, listening or downloading
+├── FrameGone           Kafka no longer has a frame, or has another record at its offset
 ├── TopicRefused        Kafka refuses a topic for good, such as for want of rights
 ├── ServiceError        an embedded service (Kafka, store) cannot be prepared, started or kept up
 ├── StoreRefused        the MongoDB store refuses for good: asking again is of no use
@@ -59,7 +60,11 @@ class DataError(FramewatchError):
 
 
 class CapacityExceeded(FramewatchError):
-    """As many as there are places for are watching, listening or reading already."""
+    """As many as are allowed are watching, listening or downloading already."""
+
+
+class FrameGone(FramewatchError):
+    """Kafka no longer has a frame, or has another record at its offset; the message says which."""
 
 
 class ServiceError(FramewatchError):

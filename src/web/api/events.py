@@ -16,8 +16,7 @@ from flask_openapi3.models.tag import Tag
 from pydantic import BaseModel, Field, model_validator
 from werkzeug.exceptions import Gone
 
-from framewatch.errors import CapacityExceeded
-from framewatch.kafka.frame_reader import FrameGone
+from framewatch.errors import CapacityExceeded, FrameGone
 from framewatch.model.event import Event
 from framewatch.model.filters import EventFilter
 from framewatch.web.api.docs import of_kind
