@@ -25,7 +25,7 @@ from framewatch.model.alert import Alert
 from framewatch.model.event import Event
 from framewatch.ports import choose_port
 from framewatch.web.api import feed as room
-from framewatch.web.app import create_app
+from framewatch.web.app import Backend, create_app
 from framewatch.web.server import WebServer
 from test_web import below, measured
 
@@ -303,7 +303,7 @@ def test_one_more_than_there_are_places_for_is_told_so() -> None:
 
 
 def app_of(feed: Feed) -> OpenAPI:
-    return create_app(LiveHub(4), lambda: HEALTHY, feed=feed)
+    return create_app(Backend(LiveHub(4), lambda: HEALTHY, feed=feed))
 
 
 @contextmanager

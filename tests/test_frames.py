@@ -214,7 +214,9 @@ def test_who_asks_beyond_the_eighth_is_told_at_once_to_come_again() -> None:
     assert max(seconds for _, seconds in said) < 6
 
 
-def test_callers_that_wait_for_their_turn_do_not_cost_the_others_their_client(endpoints: Endpoints, topic: str) -> None:
+def test_callers_that_wait_for_their_turn_do_not_cost_the_others_their_client(
+    endpoints: Endpoints, topic: str
+) -> None:
     made: list[Consumer] = []
 
     def make_slowly() -> Consumer:
@@ -222,6 +224,7 @@ def test_callers_that_wait_for_their_turn_do_not_cost_the_others_their_client(en
         made.append(make_frame_reader(endpoints.kafka, {}))
         return made[-1]
 
+    reader = FrameReader(make_slowly, topic)
     frames = [frame(k) for k in range(7)]
     stored = send(endpoints.kafka, topic, frames)
     got: dict[int, bytes] = {}
@@ -235,7 +238,7 @@ def test_callers_that_wait_for_their_turn_do_not_cost_the_others_their_client(en
         except BrokerUnavailable as error:
             said.append(str(error))
 
-    with closing(FrameReader(make_slowly, topic)) as reader:
+    with closing(reader):
         threads = [threading.Thread(target=read, args=(k,)) for k in range(len(frames))]
         for thread in threads:
             thread.start()

@@ -301,9 +301,9 @@ def test_an_upload_of_which_nothing_comes_for_ten_seconds_is_over(show: Show) ->
     for stream in ("upload-20261121T101500-3f9a1c", "upload-dock"):
         show.publish(stream, 1, age_s=300)
     show.pass_s(10)
-    assert [status.over for status in show.hub.streams()] == [False, False]
+    assert [status.ended for status in show.hub.streams()] == [False, False]
     show.pass_s(1)
-    assert [status.over for status in show.hub.streams()] == [True, False]  # the other is a camera's name
+    assert [status.ended for status in show.hub.streams()] == [True, False]  # the other is a camera's name
 
 
 def test_of_streams_that_are_alive_nothing_is_forgotten_where_only_the_still_are_meant(show: Show) -> None:

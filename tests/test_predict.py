@@ -45,7 +45,7 @@ from framewatch.vision.images import read_picture
 from framewatch.vision.jpeg import decode_img, encode_jpeg
 from framewatch.vision.presets import bundle_factory
 from framewatch.web.api.predict import Limits
-from framewatch.web.app import create_app
+from framewatch.web.app import AccessControl, Backend, create_app
 from framewatch.web.predictor import NoAnswer, PredictionFailed, Predictor
 from framewatch.web.security.rate import RateLimit
 from framewatch.web.server import WebServer
@@ -70,7 +70,10 @@ class Asking(Site):
         self.clock = Clock()
         self.hub = LiveHub(8, self.clock)
         self.predictor = Predictor(make, labels)
-        self.app = create_app(self.hub, lambda: HEALTHY, "framewatch", password, self.predictor, limits)
+        self.app = create_app(
+            Backend(self.hub, lambda: HEALTHY, predictor=self.predictor, predict_limits=limits),
+            AccessControl(password=password),
+        )
         self.port = choose_port()
         self.server = WebServer(self.app, "127.0.0.1", self.port, 8)
         self._number = 0
@@ -1009,6 +1012,6 @@ def test_a_consumer_answers_within_the_limits_it_was_given(
 
 
 def test_without_a_predictor_there_is_no_form_and_no_address() -> None:
-    client = create_app(LiveHub(1), lambda: HEALTHY).test_client()
+    client = create_app(Backend(LiveHub(1), lambda: HEALTHY)).test_client()
     assert b"ask.js" not in client.get("/").data
     assert [client.post("/predict").status_code, client.get("/classes").status_code] == [404, 404]

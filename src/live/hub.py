@@ -23,7 +23,7 @@ from framewatch.model.names import is_upload
 
 _MAX_STREAMS: Final = 256
 _ALIVE_S: Final = 5.0
-_OVER_S: Final = 10.0
+_ENDED_S: Final = 10.0
 _FPS_WINDOW_S: Final = 3.0
 
 
@@ -69,7 +69,7 @@ class StreamStatus:
         labels: what is seen, steadied over time as on the picture.
         latency_ms: from the capture of that frame until it was shown.
         lag: frames that wait in the partition it came from, or None while the broker cannot be asked.
-        over: whether it is an upload of which nothing has come for ten seconds: it has a page of its own.
+        ended: whether it is an upload of which no frame came for ten seconds: it has a page of its own.
     """
 
     stream: str
@@ -80,7 +80,7 @@ class StreamStatus:
     labels: tuple[str, ...]
     latency_ms: float
     lag: int | None
-    over: bool
+    ended: bool
 
 
 class LiveHub:
@@ -221,7 +221,7 @@ class LiveHub:
                     labels=slot.newest.labels,
                     latency_ms=round(1000 * slot.latency_s, 1),
                     lag=lags.get(slot.place) if slot.place else None,
-                    over=is_upload(name) and now_s - slot.published[-1] > _OVER_S,
+                    ended=is_upload(name) and now_s - slot.published[-1] > _ENDED_S,
                 )
                 for name, slot in sorted(self._slots.items())
             ]

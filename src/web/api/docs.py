@@ -80,7 +80,7 @@ def html() -> dict[str, Any]:
     return of_kind("text/html")
 
 
-def described(app: OpenAPI, password: bool) -> dict[str, Any]:
+def complete_document(app: OpenAPI, password: bool) -> dict[str, Any]:
     """The application's document: what its rooms say of themselves, and what is the same for all.
 
     Args:

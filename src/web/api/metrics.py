@@ -53,10 +53,10 @@ class _Figures(Collector):
             )
         yield GaugeMetricFamily("framewatch_viewers", "Live viewers", self._hub.viewers)
         sinks = "up" if health.problem is None else "down"
-        parts = {"broker": health.broker, "store": health.store, "sinks": sinks}
-        up = GaugeMetricFamily("framewatch_up", "Whether a part answers", labels=["part"])
-        for part, state in parts.items():
-            up.add_metric([part], float(state == "up"))
+        components = {"broker": health.broker, "store": health.store, "sinks": sinks}
+        up = GaugeMetricFamily("framewatch_up", "Whether a component answers or works", labels=["component"])
+        for component, state in components.items():
+            up.add_metric([component], float(state == "up"))
         yield up
         yield from self._of_streams()
         yield InfoMetricFamily("framewatch_build", "What runs", self._about)
