@@ -67,7 +67,7 @@ def feed(clock: Clock) -> Feed:
 
 def told(listener: Listener) -> list[tuple[str, str, int]]:
     """Stream, label and frame of what the listener is told next; nothing where there is nothing."""
-    listener._looked_s = -1e9  # no rest
+    listener._taken_s = -1e9  # no rest
     batch = listener.next(0)
     return [(e.stream, e.label, e.frame) for e in batch.events] if batch else []
 
@@ -105,7 +105,7 @@ def test_what_is_left_out_is_counted(feed: Feed, clock: Clock) -> None:
         assert told(listener) == []  # within the second
         clock.now_s += 1
         feed.publish([event(frame=31)])
-        listener._looked_s = -1e9
+        listener._taken_s = -1e9
         second = listener.next(0)
         assert second is not None and [e.frame for e in second.events] == [31] and second.left_out == 1
 

@@ -266,7 +266,7 @@ def test_a_picture_that_was_erased_is_taken_off_and_the_answer_goes_on(site: Sit
         for one in (answer, any_answer):
             assert one.readline() == b"--framewatch\r\n"
             assert read_part(one)[1] == JPEG
-        site.hub.forget(EventFilter("cam"))
+        site.hub.erase(EventFilter("cam"))
         assert site.ask("/snapshot/cam.jpg")[0] == 404
         for one in (answer, any_answer):
             while (body := read_part(one)[1]) == JPEG:  # what was sent before
@@ -285,7 +285,7 @@ def test_who_named_no_stream_gets_an_older_ones_picture_when_the_newest_is_erase
     with site.open("/video") as answer:
         assert answer.readline() == b"--framewatch\r\n"
         assert read_part(answer)[0]["X-Frame"] == "2"
-        site.hub.forget(EventFilter("a"))
+        site.hub.erase(EventFilter("a"))
         while (frame := read_part(answer)[0].get("X-Frame")) in {"2", None}:  # what was sent before, and black
             pass
         assert frame == "1"
@@ -296,7 +296,7 @@ def test_an_erased_picture_does_not_come_again_where_the_next_cannot_be_drawn(si
     with site.open("/video/cam") as answer:
         assert answer.readline() == b"--framewatch\r\n"
         assert read_part(answer)[1] == JPEG
-        site.hub.forget(EventFilter("cam"))
+        site.hub.erase(EventFilter("cam"))
         site.hub.publish("cam", 2, 2_000_000, (), undrawable)
         while (body := read_part(answer)[1]) == JPEG:  # what was sent before
             pass

@@ -87,7 +87,7 @@ def create_app(backend: Backend, access: AccessControl | None = None) -> OpenAPI
         info=Info(title="Framewatch", version=version("framewatch"), description="Video in, labelled moments out."),
         doc_ui=False,  # it would bring in whatever such package is installed; ours is in docs
         validation_error_model=InvalidRequest,
-        validation_error_callback=problems.refuse,
+        validation_error_callback=problems.raise_invalid,
     )
     app.json.sort_keys = False  # type: ignore[attr-defined]  # a setting of the default provider
     _add_checks(app, access)

@@ -23,7 +23,7 @@ from framewatch.kafka.admin import ResilientAdmin
 from framewatch.kafka.clients import make_admin, make_frame_reader
 from framewatch.kafka.frame_reader import FrameReader
 from framewatch.kafka.group_offsets import committed_offsets
-from framewatch.live.erasure import Erasure
+from framewatch.live.erasure import ErasureWatcher
 from framewatch.live.feed import Feed
 from framewatch.live.hub import LiveHub
 from framewatch.model.alert import Alert
@@ -107,9 +107,9 @@ def open_site(
     """The application over all that this worker has; what it is made of ends with it."""
     options = settings.kafka_options
 
-    def erase_and_forget(erased: EventFilter) -> Erased:
+    def erase_everywhere(erased: EventFilter) -> Erased:
         counted = store.erase(erased)
-        hub.forget(erased)
+        hub.erase(erased)
         return counted
 
     with ExitStack() as ending:
@@ -120,12 +120,12 @@ def open_site(
             events=store.events,
             episodes=store.episodes,
             alerts=store.alerts,
-            erase=erase_and_forget,
+            erase=erase_everywhere,
             read_frame=frames.read,
             retention_us=settings.retention_us,
         )
-        ending.enter_context(closing(Erasure(hub, records.episodes.erased_after, settings.retention_us)))
-        uploads = _uploads(settings, where, store, erase_and_forget, feed.publish_alert)
+        ending.enter_context(closing(ErasureWatcher(hub, records.episodes.erased_after, settings.retention_us)))
+        uploads = _uploads(settings, where, store, erase_everywhere, feed.publish_alert)
         if uploads is not None:
             ending.enter_context(closing(uploads.start()))
         about = _about(settings, classifiers, rules)
