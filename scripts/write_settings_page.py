@@ -29,6 +29,7 @@ MADE = {
     "kafka_options": "none",
     "hosts": "none",
     "origins": "none",
+    "trusted_proxies": "none",
 }
 
 

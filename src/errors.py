@@ -7,8 +7,8 @@ FramewatchError
 │   └── BadPicture          its bytes are not the JPEG picture they should be
 ├── BadBundle           a folder is not a trained model that can be served
 ├── DataError           pictures and labels from which nothing can be learned or measured
-├── FrameGone           Kafka has the whole frame of an event no more
-├── CapacityExceeded    as many as there are places for are watching, listening or reading
+├── CapacityExceeded    as many as are allowed are watching, listening or downloading
+├── FrameGone           Kafka no longer has a frame, or has another record at its offset
 ├── TopicRefused        Kafka refuses a topic for good, such as for want of rights
 ├── ServiceError        an embedded service (Kafka, store) cannot be prepared, started or kept up
 ├── StoreRefused        the MongoDB store refuses for good: asking again is of no use
@@ -59,12 +59,12 @@ class DataError(FramewatchError):
     """Training data that nothing can be learned from, or measured on."""
 
 
-class FrameGone(FramewatchError):
-    """Kafka has the frame no more; the message says why where that is known."""
-
-
 class CapacityExceeded(FramewatchError):
-    """As many as there are places for are watching, listening or reading already."""
+    """As many as are allowed are watching, listening or downloading already."""
+
+
+class FrameGone(FramewatchError):
+    """Kafka no longer has a frame, or has another record at its offset; the message says which."""
 
 
 class ServiceError(FramewatchError):

@@ -21,7 +21,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict, SettingsError
 from framewatch.errors import SettingError
 from framewatch.model.names import DEFAULT_TOPIC, checked_stream_name, checked_topic_name
 from framewatch.objects.base import Access
-from framewatch.origins import Hosts, Origins
+from framewatch.origins import Hosts, Networks, Origins
 
 PREFIX = "FRAMEWATCH_"
 LOOPBACK_HOSTS = ("127.0.0.1", "localhost", "::1")
@@ -184,6 +184,11 @@ class Settings(BaseSettings):
     )
     origins: Origins = Field(
         default=(), description="sites whose pages may use the API in a browser: https://a.org,https://b.org"
+    )
+
+    trusted_proxies: Networks = Field(
+        default=(),
+        description="reverse proxies whose X-Forwarded-For is believed, addresses or networks: 127.0.0.1,10.0.0.0/8",
     )
 
     max_upload_mb: float = Field(

@@ -24,7 +24,7 @@ from framewatch.storage.mongo.episodes import EpisodeStore
 from framewatch.storage.mongo.events import EventStore
 from framewatch.storage.mongo.queries import EventQueries
 from framewatch.storage.mongo.store import MongoStore
-from framewatch.web.app import create_app
+from framewatch.web.app import Backend, create_app
 from framewatch.web.records import Records
 
 SECOND = 1_000_000
@@ -48,7 +48,7 @@ def client_of(
         lambda event: b"",
         retention_us,
     )
-    return create_app(LiveHub(4), lambda: HEALTHY, records=records, rules=rules).test_client()
+    return create_app(Backend(LiveHub(4), lambda: HEALTHY, records=records, rules=rules)).test_client()
 
 
 @pytest.fixture

@@ -53,7 +53,7 @@ from framewatch.uploads.jobs import Sent
 from framewatch.uploads.service import Uploads
 from framewatch.vision.classifier import Image
 from framewatch.vision.jpeg import encode_jpeg
-from framewatch.web.app import create_app
+from framewatch.web.app import Backend, create_app
 from framewatch.web.predictor import Predictor
 from framewatch.web.records import Records
 from framewatch.web.schemas import AboutOut
@@ -77,7 +77,7 @@ ABOUT = AboutOut(
     model="emotions@1f3a9c02",
     labels=["angry", "happy", "neutral"],
     retention_days=30,
-    frames_days=7,
+    frame_retention_days=7,
     webhook=False,
     output=False,
     max_upload_mb=10,
@@ -201,10 +201,11 @@ def server(endpoints: Endpoints, tmp_path_factory: pytest.TempPathFactory) -> It
         uploads = Uploads(UploadFolder(folder / "uploads"), UploadStore(database), sent, lambda _: None, erase_here)
         ending.enter_context(closing(uploads.start()))
         hub.publish("door", 3, T0 + 15 * MINUTE, ("face",), lambda: PICTURE, TopicPartition(topic, 0))
-        app = create_app(
+        backend = Backend(
             hub, lambda: HEALTHY, predictor=predictor, records=records, feed=feed, uploads=uploads, rules=[RULE],
-            about=ABOUT, stats=Stats(),
+            about=lambda: ABOUT, stats=Stats(),
         )  # fmt: skip
+        app = create_app(backend)
         port = choose_port()
         ending.enter_context(WebServer(app, "127.0.0.1", port, 16))
         ending.enter_context(closing(hub))

@@ -39,7 +39,7 @@ from framewatch.model.health import Health
 from framewatch.objects.open import open_objects
 from framewatch.ports import choose_port
 from framewatch.settings import LOOPBACK_HOSTS, Settings, environment_name, load_settings
-from framewatch.web.app import create_app
+from framewatch.web.app import AccessControl, Backend, create_app
 from framewatch.web.server import WebServer
 from framewatch.wiring.worker import check_host
 
@@ -332,7 +332,7 @@ def test_the_consumers_healthcheck_asks_its_health_with_the_password(status: str
     assert asked in script
     assert "$" not in script, "Compose would take it for a variable"
     port = choose_port()
-    app = create_app(LiveHub(1), lambda: health, given["FRAMEWATCH_USER"], password)
+    app = create_app(Backend(LiveHub(1), lambda: health), AccessControl(given["FRAMEWATCH_USER"], password))
     with WebServer(app, "127.0.0.1", port, 1):
         argv = [sys.executable, "-c", script.replace(asked, f"http://127.0.0.1:{port}/")]
         env = {**given, "http_proxy": "http://127.0.0.1:9"}

@@ -12,7 +12,7 @@ from pymongo.database import Database
 
 from conftest import wait_for
 from framewatch.errors import StoreUnavailable
-from framewatch.live.erasure import Erasure
+from framewatch.live.erasure import ErasureWatcher
 from framewatch.live.hub import LiveHub
 from framewatch.model.alert import Alert
 from framewatch.model.episode import Episode, remains
@@ -146,7 +146,7 @@ def test_what_another_program_erases_is_soon_no_longer_shown_where_it_stands_sti
         shown.publish(stream, now_us - age_s * S)
     shown.ahead_s = 6
     shown.publish("alive", now_us - 50 * S)
-    with closing(Erasure(shown.hub, episodes.erased_after, 7 * DAY_US, every_s=0.05)):
+    with closing(ErasureWatcher(shown.hub, episodes.erased_after, 7 * DAY_US, every_s=0.05)):
         wait_for(lambda: shown.streams() == {"door", "yard", "hall", UPLOAD, "alive"}, "the oldest gone")
         assert MongoStore(database).erase(EventFilter("yard", until_us=now_us - 50 * S)) == Erased(0, 0, 0)
         MongoStore(database).erase(EventFilter(UPLOAD, until_us=now_us - 60 * S))  # not its newest
@@ -174,7 +174,7 @@ def test_what_was_erased_while_the_store_was_away_is_looked_for_when_it_answers(
             raise StoreUnavailable("away")
         return [(EventFilter("door", None, 0, T0 + 1), False)] if time_us <= T0 else []
 
-    with closing(Erasure(shown.hub, erased_after, 10 * DAY_US, every_s=0.01, wall=lambda: now_s)):
+    with closing(ErasureWatcher(shown.hub, erased_after, 10 * DAY_US, every_s=0.01, wall=lambda: now_s)):
         wait_for(lambda: shown.streams() == set(), "what was erased gone")
         wait_for(lambda: len(asked_us) > 4, "more looks")
     first_us = T0 - 60 * S

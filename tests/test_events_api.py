@@ -48,7 +48,7 @@ from framewatch.storage.mongo.events import EventStore
 from framewatch.storage.mongo.queries import EVENTS, EventQueries
 from framewatch.storage.mongo.store import MongoStore
 from framewatch.web.api.downloads import COLUMNS
-from framewatch.web.app import create_app
+from framewatch.web.app import Backend, create_app
 from framewatch.web.records import Records
 from framewatch.web.server import WebServer
 from many import DATABASE, MANY, MINUTE, T0
@@ -77,7 +77,7 @@ def records_of(database: Database[Document], read_frame: Callable[[Event], bytes
 
 
 def app_of(records: Records) -> OpenAPI:
-    return create_app(LiveHub(4), lambda: HEALTHY, records=records)
+    return create_app(Backend(LiveHub(4), lambda: HEALTHY, records=records))
 
 
 def client_of(records: Records) -> FlaskClient:

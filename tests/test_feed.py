@@ -25,7 +25,7 @@ from framewatch.model.event import Event
 from framewatch.model.health import Health
 from framewatch.ports import choose_port
 from framewatch.web.api import feed as room
-from framewatch.web.app import create_app
+from framewatch.web.app import Backend, create_app
 from framewatch.web.server import WebServer
 from test_web import below, measured
 
@@ -67,7 +67,7 @@ def feed(clock: Clock) -> Feed:
 
 def told(listener: Listener) -> list[tuple[str, str, int]]:
     """Stream, label and frame of what the listener is told next; nothing where there is nothing."""
-    listener._looked_s = -1e9  # no rest
+    listener._taken_s = -1e9  # no rest
     batch = listener.next(0)
     return [(e.stream, e.label, e.frame) for e in batch.events] if batch else []
 
@@ -105,7 +105,7 @@ def test_what_is_left_out_is_counted(feed: Feed, clock: Clock) -> None:
         assert told(listener) == []  # within the second
         clock.now_s += 1
         feed.publish([event(frame=31)])
-        listener._looked_s = -1e9
+        listener._taken_s = -1e9
         second = listener.next(0)
         assert second is not None and [e.frame for e in second.events] == [31] and second.left_out == 1
 
@@ -303,7 +303,7 @@ def test_one_more_than_there_are_places_for_is_told_so() -> None:
 
 
 def app_of(feed: Feed) -> OpenAPI:
-    return create_app(LiveHub(4), lambda: HEALTHY, feed=feed)
+    return create_app(Backend(LiveHub(4), lambda: HEALTHY, feed=feed))
 
 
 @contextmanager

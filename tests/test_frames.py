@@ -214,6 +214,43 @@ def test_who_asks_beyond_the_eighth_is_told_at_once_to_come_again() -> None:
     assert max(seconds for _, seconds in said) < 6
 
 
+def test_callers_that_wait_for_their_turn_do_not_cost_the_others_their_client(
+    endpoints: Endpoints, topic: str
+) -> None:
+    made: list[Consumer] = []
+
+    def make_slowly() -> Consumer:
+        time.sleep(2.95)  # nearly as long as a caller waits for its turn: hardly any time is left to the others
+        made.append(make_frame_reader(endpoints.kafka, {}))
+        return made[-1]
+
+    reader = FrameReader(make_slowly, topic)
+    frames = [frame(k) for k in range(7)]
+    stored = send(endpoints.kafka, topic, frames)
+    got: dict[int, bytes] = {}
+    said: list[str] = []
+    all_there = threading.Barrier(len(frames))
+
+    def read(k: int) -> None:
+        all_there.wait()
+        try:
+            got[k] = reader.read(stored[k])
+        except BrokerUnavailable as error:
+            said.append(str(error))
+
+    with closing(reader):
+        threads = [threading.Thread(target=read, args=(k,)) for k in range(len(frames))]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join(60)
+        assert got and all(got[k] == frames[k].jpeg for k in got)
+        assert len(got) + len(said) == len(frames)
+        assert all(text.startswith("other frames were read") for text in said), said
+        assert reader.read(stored[0]) == frames[0].jpeg
+        assert len(made) == 1
+
+
 def test_a_broker_that_comes_back_is_asked_again(own: Services) -> None:
     topic = f"frames-{secrets.token_hex(4)}"
     ensure_topic(own.endpoints.kafka, topic, 1, 1, {})

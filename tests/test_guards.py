@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import inspect
+import ipaddress
 import itertools
 import json
 import re
 import time
 from collections.abc import Iterator
+from dataclasses import fields
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -21,11 +22,12 @@ from conftest import REPOSITORY, Command, wait_for
 from framewatch.embedded.home import Endpoints
 from framewatch.uploads.jobs import UploadLimits
 from framewatch.vision.detectors.faces import HaarFaces
-from framewatch.web.app import create_app
+from framewatch.web.app import Backend
 from framewatch.web.predictor import Predictor
 from framewatch.web.schemas import AboutOut
 from framewatch.web.security import auth
 from framewatch.web.security.headers import ALWAYS
+from framewatch.web.security.proxies import client_address
 from framewatch.web.security.rate import RateLimit
 from test_web import STATIC, Clock, Site, authorization, below, measured, serve
 
@@ -40,7 +42,7 @@ METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE")
 UNSAFE = {"POST", "PUT", "PATCH", "DELETE"}
 ABOUT = AboutOut(
     version="1", preset=None, model="m@1", labels=["face"], retention_days=30, max_upload_mb=10, max_video_mb=500,
-    frames_days=None, webhook=False, output=False, password=True, rules=0, started=datetime.now(UTC),
+    frame_retention_days=None, webhook=False, output=False, password=True, rules=0, started=datetime.now(UTC),
 )  # fmt: skip
 
 
@@ -54,12 +56,12 @@ class Untouched:
 
 
 def every_part() -> dict[str, Any]:
-    """A value for every part of the application, so that all of its rooms are there."""
+    """A value for every part of the backend, so that all sections are there."""
     predictor = Predictor(HaarFaces, HaarFaces.labels)
     predictor.close()
-    given = {"hub", "health", "user", "password", "limits", "origins", "hosts", "rules"}
-    parts = {name: Untouched() for name in inspect.signature(create_app).parameters if name not in given}
-    return {**parts, "predictor": predictor, "about": ABOUT, "stats": None}
+    given = {"hub", "health", "rules", "predict_limits"}
+    parts = {part.name: Untouched() for part in fields(Backend) if part.name not in given}
+    return {**parts, "predictor": predictor, "about": lambda: ABOUT, "stats": None}
 
 
 def addresses(app: Flask) -> Iterator[tuple[Rule, str]]:
@@ -212,18 +214,122 @@ def test_where_nobody_knows_its_names_any_will_do_with_a_password_and_addresses_
 
 
 def test_after_twenty_wrong_passwords_a_client_waits_and_others_do_not(monkeypatch: pytest.MonkeyPatch) -> None:
-    # One more is allowed every three seconds: here none pass.
-    monkeypatch.setattr(auth, "RateLimit", lambda per_minute: RateLimit(per_minute, lambda: 1000.0))
+    no_time_passes(monkeypatch)  # one more try is allowed every three seconds
     with serve(password=PASSWORD) as site:
         wrong = authorization("framewatch", "wrong")
         tries = [site.ask("/health", "GET", wrong, client="127.0.0.2") for _ in range(30)]
         assert [status for status, _, _ in tries] == [401] * 20 + [429] * 10
         assert int(tries[-1][1]["Retry-After"]) == 3
         assert json.loads(tries[-1][2])["status"] == 429
-        # Not even the right one is looked at: else guessing would go on at full speed.
+        # Not even the right one is compared: else guessing would go on at full speed.
         assert site.ask("/health", "GET", KNOWN, client="127.0.0.2")[0] == 429
         assert site.ask("/health", "GET", KNOWN, client="127.0.0.3")[0] == 200
         assert site.ask("/health", "GET", client="127.0.0.2")[0] == 401  # how a browser begins
+
+
+def no_time_passes(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(auth, "RateLimit", lambda per_minute: RateLimit(per_minute, lambda: 1000.0))
+
+
+def test_who_guesses_does_not_lock_out_a_browser_of_the_same_address_that_has_logged_in(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    no_time_passes(monkeypatch)
+    wrong = authorization("framewatch", "wrong")
+    with serve(password=PASSWORD) as site:
+        said = site.ask("/", "GET", KNOWN)[1]["Set-Cookie"]
+        cookie = f"Cookie: {said.partition(';')[0]}"
+        assert "HttpOnly" in said and "SameSite=Strict" in said
+        assert PASSWORD not in said
+        for _ in range(25):
+            site.ask("/", "GET", wrong)
+        assert [site.ask("/", "GET", *lines)[0] for lines in ((KNOWN,), (KNOWN, cookie))] == [429, 200]
+        assert site.ask("/", "GET", cookie)[0] == 401  # the cookie is no password
+        # Its own failures are counted for the browser, wherever it is.
+        statuses = [site.ask("/", "GET", wrong, cookie, client="127.0.0.4")[0] for _ in range(21)]
+        assert statuses == [401] * 20 + [429]
+        assert site.ask("/", "GET", KNOWN, client="127.0.0.4")[0] == 200
+        for forged in ("x", "", "a" * 4000, cookie[8:-1], f"{cookie[8:]}x"):
+            assert site.ask("/", "GET", KNOWN, f"Cookie: {auth.COOKIE}={forged}")[0] == 429
+    lines = [record.message for record in caplog.records if "wrong passwords" in record.message]
+    assert lines == ["more than 20 wrong passwords a minute from 127.0.0.1"]  # and not one for each
+
+
+def test_only_a_page_that_a_browser_opens_sets_the_cookie() -> None:
+    with serve(password=PASSWORD) as site:
+        site.publish()
+        for address in ("/health", "/streams", "/snapshot/cam.jpg", "/video/cam", f"/static/{STATIC}", "/no"):
+            assert site.ask(address, "GET", KNOWN)[1]["Set-Cookie"] is None
+        assert site.ask("/")[1]["Set-Cookie"] is None
+    with serve() as site:
+        assert site.ask("/")[1]["Set-Cookie"] is None
+
+
+TRUSTED = [ipaddress.ip_network(text) for text in ("127.0.0.1", "10.0.0.0/8", "2001:db8:1::/48")]
+
+
+@pytest.mark.parametrize(
+    ("peer", "forwarded_for", "client"),
+    [
+        ("127.0.0.1", "", "127.0.0.1"),
+        ("127.0.0.1", "203.0.113.9", "203.0.113.9"),
+        ("127.0.0.1", "198.51.100.1, 203.0.113.9", "203.0.113.9"),  # the first one is the client's own word
+        ("127.0.0.1", "198.51.100.1,203.0.113.9,10.1.2.3", "203.0.113.9"),
+        ("127.0.0.1", "10.1.2.3, 10.1.2.4", "10.1.2.3"),
+        ("127.0.0.1", "203.0.113.9:4711", "203.0.113.9"),
+        ("127.0.0.1", "2001:db8::9", "2001:db8::9"),
+        ("127.0.0.1", "[2001:DB8::9]:4711", "2001:db8::9"),
+        ("127.0.0.1", "[2001:db8::9], 2001:db8:1::1", "2001:db8::9"),
+        ("127.0.0.1", "::ffff:203.0.113.9", "203.0.113.9"),
+        ("::ffff:127.0.0.1", "203.0.113.9", "203.0.113.9"),
+        ("2001:db8:1::7", "203.0.113.9", "203.0.113.9"),
+        ("192.0.2.1", "203.0.113.9", "192.0.2.1"),  # no proxy of ours
+        ("2001:db8:2::7", "203.0.113.9", "2001:db8:2::7"),
+        ("127.0.0.1", "unknown", "127.0.0.1"),
+        ("127.0.0.1", "203.0.113.9, _hidden, 10.0.0.9", "10.0.0.9"),
+        ("127.0.0.1", "203.0.113.9,", "127.0.0.1"),
+        ("127.0.0.1", "203.0.113.9:", "127.0.0.1"),
+        ("127.0.0.1", "203.0.113.999", "127.0.0.1"),
+        ("127.0.0.1", "1.2.3", "127.0.0.1"),
+        ("127.0.0.1", "[203.0.113.9]", "127.0.0.1"),
+        ("127.0.0.1", "fe80::1%eth0", "127.0.0.1"),
+        ("127.0.0.1", "203.0.113.9 198.51.100.1", "127.0.0.1"),
+        ("127.0.0.1", "\u0662\u0660\u0663.0.113.9", "127.0.0.1"),
+        ("127.0.0.1", "203.0.113.9, " + "10.0.0.1, " * 5000 + "10.0.0.1", "10.0.0.1"),
+        ("", "203.0.113.9", ""),
+        (None, "203.0.113.9", None),
+    ],
+)
+def test_the_client_is_the_rightmost_address_that_is_no_trusted_proxy(
+    peer: str | None, forwarded_for: str, client: str | None
+) -> None:
+    assert client_address(peer, forwarded_for, TRUSTED) == client
+
+
+def test_behind_a_trusted_proxy_who_guesses_locks_out_only_their_own_address(monkeypatch: pytest.MonkeyPatch) -> None:
+    no_time_passes(monkeypatch)
+    wrong, friend = authorization("framewatch", "wrong"), "X-Forwarded-For: 203.0.113.2"
+    with serve(password=PASSWORD, trusted_proxies=TRUSTED) as site:
+        for number in range(25):
+            status, _, body = site.ask("/health", "GET", wrong, f"X-Forwarded-For: 10.9.9.{number}, 203.0.113.1")
+        assert (status, "from 203.0.113.1:" in json.loads(body)["detail"]) == (429, True)
+        assert site.ask("/health", "GET", KNOWN, friend)[0] == 200
+        # Given twice it is one list, of which the last line is the proxy's.
+        assert site.ask("/health", "GET", KNOWN, friend, "X-Forwarded-For: 203.0.113.1")[0] == 429
+        # Whoever comes past the proxy cannot choose an address.
+        for number in range(20):
+            site.ask("/health", "GET", wrong, f"X-Forwarded-For: 198.51.100.{number}", client="127.0.0.9")
+        assert site.ask("/health", "GET", KNOWN, friend, client="127.0.0.9")[0] == 429
+    with serve(password=PASSWORD) as site:  # none is trusted unless listed
+        for number in range(20):
+            site.ask("/health", "GET", wrong, f"X-Forwarded-For: 198.51.100.{number}")
+        assert site.ask("/health", "GET", KNOWN, friend)[0] == 429
+
+
+def test_a_trusted_proxy_cannot_change_the_name_that_is_asked_for() -> None:
+    with serve(password=PASSWORD, trusted_proxies=TRUSTED) as site:
+        forged = ("X-Forwarded-Host: localhost", "Forwarded: for=203.0.113.1;host=localhost")
+        assert site.ask("/health", "GET", "Host: evil.example", *forged)[0] == 403
 
 
 def test_right_passwords_and_requests_without_one_never_count() -> None:

@@ -284,13 +284,13 @@ def test_what_was_erased_is_not_shown_any_more_and_a_stream_that_goes_on_is_ther
     for stream, age_s in (("door", 100), ("yard", 50), ("hall", 10)):
         show.publish(stream, 1, "face", age_s=age_s)
     now_us = round(show.wall.now_s * 1e6)
-    show.hub.forget(EventFilter(until_us=now_us - 100_000_000))
-    show.hub.forget(EventFilter("door", since_us=now_us - 99_000_000))
-    show.hub.forget(EventFilter("cellar"))
+    show.hub.erase(EventFilter(until_us=now_us - 100_000_000))
+    show.hub.erase(EventFilter("door", since_us=now_us - 99_000_000))
+    show.hub.erase(EventFilter("cellar"))
     assert [status.stream for status in show.hub.streams()] == ["door", "hall", "yard"]
-    show.hub.forget(EventFilter("door", since_us=now_us - 100_000_000, until_us=now_us))
+    show.hub.erase(EventFilter("door", since_us=now_us - 100_000_000, until_us=now_us))
     assert show.hub.newest("door") is None
-    show.hub.forget(EventFilter(label="smoking", since_us=now_us - 50_000_000))  # the picture has all that was seen
+    show.hub.erase(EventFilter(label="smoking", since_us=now_us - 50_000_000))  # the picture has all that was seen
     assert show.hub.streams() == [] and show.hub.pick() is None
     show.publish("door", 2, "face")
     frame = show.hub.newest("door")
@@ -301,19 +301,19 @@ def test_an_upload_of_which_nothing_comes_for_ten_seconds_is_over(show: Show) ->
     for stream in ("upload-20261121T101500-3f9a1c", "upload-dock"):
         show.publish(stream, 1, age_s=300)
     show.pass_s(10)
-    assert [status.over for status in show.hub.streams()] == [False, False]
+    assert [status.ended for status in show.hub.streams()] == [False, False]
     show.pass_s(1)
-    assert [status.over for status in show.hub.streams()] == [True, False]  # the other is a camera's name
+    assert [status.ended for status in show.hub.streams()] == [True, False]  # the other is a camera's name
 
 
 def test_of_streams_that_are_alive_nothing_is_forgotten_where_only_the_still_are_meant(show: Show) -> None:
     show.publish("still", 1)
     show.pass_s(5)
     show.publish("alive", 1)
-    show.hub.forget(EventFilter(), still=True)
+    show.hub.erase(EventFilter(), idle_only=True)
     assert [status.stream for status in show.hub.streams()] == ["alive"]
     show.pass_s(5)
-    show.hub.forget(EventFilter(), still=True)
+    show.hub.erase(EventFilter(), idle_only=True)
     assert show.hub.streams() == []
 
 
@@ -322,7 +322,7 @@ def test_who_waits_for_a_stream_that_is_forgotten_gets_its_next_picture_at_once(
     got: list[LiveFrame | None] = []
     waiter = in_thread(lambda: got.append(show.hub.wait_newer("cam", 1, 60)))
     time.sleep(0.05)
-    show.hub.forget(EventFilter("cam"))
+    show.hub.erase(EventFilter("cam"))
     time.sleep(0.05)
     assert got == []
     started = time.monotonic()

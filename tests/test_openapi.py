@@ -40,10 +40,11 @@ from framewatch.live.hub import LiveHub
 from framewatch.model.health import Health
 from framewatch.ports import choose_port
 from framewatch.vision.detectors.faces import HaarFaces
-from framewatch.web.api.docs import described
+from framewatch.web.api.docs import complete_document
 from framewatch.web.api.problems import ANY_PARAMETERS
-from framewatch.web.app import create_app
+from framewatch.web.app import AccessControl, Backend, create_app
 from framewatch.web.predictor import Predictor
+from framewatch.web.schemas import AboutOut
 from framewatch.web.server import WebServer
 from test_browser import Browser, browser, chrome  # noqa: F401  # fixtures
 from test_guards import ABOUT, addresses, every_part
@@ -64,7 +65,7 @@ def predictor() -> Iterator[Predictor]:
 
 @pytest.fixture
 def app(predictor: Predictor) -> OpenAPI:
-    return create_app(LiveHub(8), lambda: HEALTHY, predictor=predictor, feed=Feed(), stats=Stats())
+    return create_app(Backend(LiveHub(8), lambda: HEALTHY, predictor=predictor, feed=Feed(), stats=Stats()))
 
 
 @pytest.fixture
@@ -94,7 +95,7 @@ def test_a_parameter_that_an_address_does_not_have_is_refused_but_for_pages_pict
 
 
 def test_every_address_but_those_refuses_a_parameter_that_it_does_not_have() -> None:
-    app = create_app(LiveHub(1), lambda: HEALTHY, **every_part())
+    app = create_app(Backend(LiveHub(1), lambda: HEALTHY, **every_part()))
     client = app.test_client()
     assert set(app.view_functions) > ANY_PARAMETERS
     for rule, address in addresses(app):
@@ -104,10 +105,14 @@ def test_every_address_but_those_refuses_a_parameter_that_it_does_not_have() -> 
 
 def test_how_long_frames_are_kept_is_told_as_soon_as_it_is_known() -> None:
     days: list[float | None] = [None]
-    client = create_app(LiveHub(1), lambda: HEALTHY, about=ABOUT, frames_days=lambda: days[-1]).test_client()
-    assert client.get("/about").get_json()["frames_days"] is None
+
+    def about() -> AboutOut:
+        return ABOUT.model_copy(update={"frame_retention_days": days[-1]})
+
+    client = create_app(Backend(LiveHub(1), lambda: HEALTHY, about=about)).test_client()
+    assert client.get("/about").get_json()["frame_retention_days"] is None
     days.append(7.0)
-    assert client.get("/about").get_json()["frames_days"] == 7.0
+    assert client.get("/about").get_json()["frame_retention_days"] == 7.0
 
 
 # The description
@@ -154,7 +159,7 @@ def test_a_password_is_described_where_one_is_asked_for(client: FlaskClient) -> 
     open_to_all = client.get("/openapi.json").get_json()
     assert "security" not in open_to_all
     assert "securitySchemes" not in open_to_all["components"]
-    closed = create_app(LiveHub(1), lambda: HEALTHY, password="correct horse").test_client()
+    closed = create_app(Backend(LiveHub(1), lambda: HEALTHY), AccessControl(password="correct horse")).test_client()
     document = closed.get("/openapi.json", headers=SECRET).get_json()
     validate(document)
     assert document["components"]["securitySchemes"] == {"basic": {"type": "http", "scheme": "basic"}}
@@ -163,7 +168,7 @@ def test_a_password_is_described_where_one_is_asked_for(client: FlaskClient) -> 
 
 
 def test_the_description_and_its_page_are_behind_the_password_too() -> None:
-    closed = create_app(LiveHub(1), lambda: HEALTHY, password="correct horse").test_client()
+    closed = create_app(Backend(LiveHub(1), lambda: HEALTHY), AccessControl(password="correct horse")).test_client()
     for path in ("/docs", "/docs/swagger-ui.css", "/docs/swagger-ui-bundle.js", "/openapi.json", "/metrics"):
         refused = closed.get(path)
         assert (refused.status_code, refused.content_type) == (401, "application/problem+json"), path
@@ -384,7 +389,9 @@ def cors_headers(answer: Any) -> dict[str, str]:
 
 
 def listed(*origins: str, password: str | None = None) -> FlaskClient:
-    return create_app(LiveHub(1), lambda: HEALTHY, origins=origins, password=password).test_client()
+    return create_app(
+        Backend(LiveHub(1), lambda: HEALTHY), AccessControl(origins=origins, password=password)
+    ).test_client()
 
 
 PREFLIGHT = {"Access-Control-Request-Method": "DELETE", "Access-Control-Request-Headers": "authorization,x-evil"}
@@ -500,7 +507,7 @@ HERE = "return [document.URL, document.title, document.readyState]"
 
 def test_in_a_browser_only_pages_of_listed_sites_read_and_send(chrome: Browser) -> None:  # noqa: F811
     with elsewhere() as let_in, elsewhere() as not_let_in:
-        app = create_app(LiveHub(1), lambda: HEALTHY, origins=[let_in])
+        app = create_app(Backend(LiveHub(1), lambda: HEALTHY), AccessControl(origins=[let_in]))
         port = choose_port()
         with WebServer(app, "127.0.0.1", port, 1):
             found = {}
@@ -546,7 +553,7 @@ def test_the_figures_are_those_of_the_worker() -> None:
     def health() -> Health:
         return Health("unhealthy", "up", "down", 3, 12, 30, 1, 1, hub.viewers, stats.counts())
 
-    app = create_app(hub, health, stats=stats)
+    app = create_app(Backend(hub, health, stats=stats))
     with hub.viewer():
         found = figures(app)
     asked_s = time.time()
@@ -561,8 +568,8 @@ def test_the_figures_are_those_of_the_worker() -> None:
         "framewatch_partitions": 3,
         "framewatch_lag_frames": 12,
         "framewatch_viewers": 1,
-        "framewatch_up,part=broker": 1,
-        "framewatch_up,part=store": 0,
+        "framewatch_up,component=broker": 1,
+        "framewatch_up,component=store": 0,
         "framewatch_detect_seconds_count": 3,
         "framewatch_detect_seconds_bucket,le=0.005": 1,
         "framewatch_detect_seconds_bucket,le=0.025": 2,
@@ -582,9 +589,9 @@ def test_the_figures_are_those_of_the_worker() -> None:
 
 def test_a_lag_that_nobody_knows_is_left_out() -> None:
     unknown = Health("unhealthy", "down", "up", 0, None, 0, 0, 0, 0, {})
-    found = figures(create_app(LiveHub(1), lambda: unknown))
+    found = figures(create_app(Backend(LiveHub(1), lambda: unknown)))
     assert "framewatch_lag_frames" not in found
-    assert found["framewatch_up,part=broker"] == 0
+    assert found["framewatch_up,component=broker"] == 0
 
 
 def test_odd_names_of_streams_and_openmetrics_can_be_read() -> None:
@@ -592,7 +599,7 @@ def test_odd_names_of_streams_and_openmetrics_can_be_read() -> None:
     names = ['a "quoted" one', "back\\slash", "line\nbreak", "Straße", "{x}"]
     for name in names:
         hub.publish(name, 1, 1, (), lambda: b"")
-    app = create_app(hub, lambda: HEALTHY, stats=Stats())
+    app = create_app(Backend(hub, lambda: HEALTHY, stats=Stats()))
     assert {f"framewatch_stream_age_seconds,stream={name}" for name in names} <= set(figures(app))
     answer = app.test_client().get("/metrics", headers={"Accept": "application/openmetrics-text; version=1.0.0"})
     assert answer.content_type.startswith("application/openmetrics-text")
@@ -602,14 +609,14 @@ def test_odd_names_of_streams_and_openmetrics_can_be_read() -> None:
 
 def test_two_workers_in_one_process_have_figures_of_their_own() -> None:
     first, second = Stats(), Stats()
-    apps = [create_app(LiveHub(1), lambda: HEALTHY, stats=stats) for stats in (first, second)]
+    apps = [create_app(Backend(LiveHub(1), lambda: HEALTHY, stats=stats)) for stats in (first, second)]
     first.shown(0.1, 0.1)
     assert [figures(app)["framewatch_detect_seconds_count"] for app in apps] == [1, 0]
 
 
 def test_describing_twice_changes_nothing(app: OpenAPI) -> None:
-    before = json.dumps(described(app, False))
-    assert json.dumps(described(app, False)) == before
+    before = json.dumps(complete_document(app, False))
+    assert json.dumps(complete_document(app, False)) == before
 
 
 def test_the_first_page_is_json_where_that_is_asked_for(client: FlaskClient) -> None:

@@ -45,8 +45,8 @@ from framewatch.vision.images import read_picture
 from framewatch.vision.jpeg import decode_img, encode_jpeg
 from framewatch.vision.presets import bundle_factory
 from framewatch.web.api.predict import Limits
-from framewatch.web.app import create_app
-from framewatch.web.predictor import NoAnswer, PredictionFailed, Predictor
+from framewatch.web.app import AccessControl, Backend, create_app
+from framewatch.web.predictor import PredictionFailed, Predictor, PredictorBusy
 from framewatch.web.security.rate import RateLimit
 from framewatch.web.server import WebServer
 from test_browser import Browser, browser, chrome, sample_frames  # noqa: F401  # fixtures
@@ -70,7 +70,10 @@ class Asking(Site):
         self.clock = Clock()
         self.hub = LiveHub(8, self.clock)
         self.predictor = Predictor(make, labels)
-        self.app = create_app(self.hub, lambda: HEALTHY, "framewatch", password, self.predictor, limits)
+        self.app = create_app(
+            Backend(self.hub, lambda: HEALTHY, predictor=self.predictor, predict_limits=limits),
+            AccessControl(password=password),
+        )
         self.port = choose_port()
         self.server = WebServer(self.app, "127.0.0.1", self.port, 8)
         self._number = 0
@@ -678,7 +681,7 @@ def test_clients_that_stall_in_a_body_stop_nobody_and_are_told_so() -> None:
             thread.join()
         assert sorted({status for status, _, _ in answers}) == [408, 503]
         assert [a for a in answers if a[0] == 408] == [(408, None, "a picture came too slowly")] * FREE.at_a_time
-        assert {a[1:] for a in answers if a[0] == 503} == {("1", "8 pictures are being looked at: try again")}
+        assert {a[1:] for a in answers if a[0] == 503} == {("1", "8 pictures are being classified: try again")}
         assert site.post(EMPTY_ROOM)[0] == 200
 
 
@@ -778,7 +781,7 @@ def test_pictures_of_several_clients_go_through_one_call_each_with_its_own_answe
         first = clients.submit(site.post, grey(0))
         wait_for(lambda: activities.batches == [1], "the first call")
         others = [clients.submit(site.post, grey(16 * k)) for k in range(1, 8)]
-        wait_for(lambda: site.predictor._questions.qsize() == 7, "the others")
+        wait_for(lambda: site.predictor._waiting.qsize() == 7, "the others")
         activities.go_on.set()
         said = [answer.result()[2]["action"] for answer in (first, *others)]
         assert said == [f"activity {k}" for k in range(8)]
@@ -792,7 +795,7 @@ def test_a_picture_that_the_classifier_cannot_cope_with_spoils_no_other() -> Non
         first = clients.submit(site.post, grey(0))
         wait_for(lambda: activities.batches == [1], "the first call")
         others = [clients.submit(site.post, grey(shade)) for shade in (16, 255, 32)]
-        wait_for(lambda: site.predictor._questions.qsize() == 3, "the others")
+        wait_for(lambda: site.predictor._waiting.qsize() == 3, "the others")
         activities.go_on.set()
         answers = [answer.result() for answer in (first, *others)]
         assert [status for status, _, _ in answers] == [200, 200, 500, 200]
@@ -808,14 +811,14 @@ def test_one_question_too_many_is_refused_at_once_and_a_late_answer_is_not_waite
         waiting = [clients.submit(site.post, grey(0))]
         wait_for(lambda: activities.batches == [1], "the first question")  # else they may go together
         waiting += [clients.submit(site.post, grey(0)) for _ in range(2)]
-        wait_for(lambda: site.predictor._questions.qsize() == 2, "the questions")
+        wait_for(lambda: site.predictor._waiting.qsize() == 2, "the questions")
         status, headers, problem = site.post(grey(0))
         assert (status, headers["Retry-After"]) == (503, "1")
-        assert "3 pictures are being looked at" in problem["detail"]
+        assert "3 pictures are being classified" in problem["detail"]
         assert not any(answer.done() for answer in waiting)  # at once: nobody before it has an answer
         late = [answer.result() for answer in waiting]
         assert [(status, problem["detail"]) for status, _, problem in late] == [
-            (503, "no answer within 3 s; try again")
+            (503, "not classified within 3 s; try again")
         ] * 3
         activities.go_on.set()
         assert site.post(grey(16))[2]["action"] == "activity 1"
@@ -851,18 +854,18 @@ def test_closing_ends_the_thread_and_every_wait() -> None:
         first = clients.submit(predictor.predict, scene(), 30)
         wait_for(lambda: activities.batches == [1], "the first call")
         others = [clients.submit(predictor.predict, scene(), 30) for _ in range(2)]
-        wait_for(lambda: predictor._questions.qsize() == 2, "the others")
-        with pytest.raises(NoAnswer, match="too many"):
+        wait_for(lambda: predictor._waiting.qsize() == 2, "the others")
+        with pytest.raises(PredictorBusy, match="too many"):
             predictor.predict(scene(), 30)
         closing = threading.Thread(target=predictor.close)
         closing.start()
         wait_for(lambda: predictor._closed, "the end")
-        with pytest.raises(NoAnswer, match="the server ends"):
+        with pytest.raises(PredictorBusy, match="the server ends"):
             predictor.predict(scene(), 30)
         activities.go_on.set()
         assert first.result(60).model == "activities@1"
         for other in others:
-            with pytest.raises(NoAnswer, match="the server ends"):
+            with pytest.raises(PredictorBusy, match="the server ends"):
                 other.result(60)
         closing.join(60)
     wait_for(lambda: not predictor._thread.is_alive(), "the end of the thread")
@@ -1009,6 +1012,6 @@ def test_a_consumer_answers_within_the_limits_it_was_given(
 
 
 def test_without_a_predictor_there_is_no_form_and_no_address() -> None:
-    client = create_app(LiveHub(1), lambda: HEALTHY).test_client()
+    client = create_app(Backend(LiveHub(1), lambda: HEALTHY)).test_client()
     assert b"ask.js" not in client.get("/").data
     assert [client.post("/predict").status_code, client.get("/classes").status_code] == [404, 404]

@@ -31,6 +31,7 @@ EXAMPLES = {
     "runtime": "litert",
     "hosts": "cam.example.org",
     "origins": "https://example.org",
+    "trusted_proxies": "10.0.0.0/8",
 }
 
 
@@ -60,7 +61,7 @@ def example_of(field: str) -> str:
 
 def plain(value: Any) -> Any:
     value = value.get_secret_value() if isinstance(value, SecretStr) else value
-    return ",".join(value) if isinstance(value, tuple) else value
+    return ",".join(map(str, value)) if isinstance(value, tuple) else value
 
 
 def complaint(**options: Any) -> str:
@@ -346,5 +347,13 @@ def test_lists_are_written_with_commas_and_each_item_is_checked() -> None:
     settings = load_settings(hosts="A.org, b.org,", origins="https://a.org:8443")
     assert settings.hosts == ("a.org", "b.org")
     assert settings.origins == ("https://a.org:8443",)
+    proxies = load_settings(trusted_proxies="127.0.0.1, ::1,10.0.0.0/8").trusted_proxies
+    assert [str(network) for network in proxies] == ["127.0.0.1/32", "::1/128", "10.0.0.0/8"]
+    for wrong in ("proxy.example.org", "10.0.0.1/8", "127.0.0.1:80", "*", "127.0.0.1 ::1"):
+        assert complaint(trusted_proxies=f"::1,{wrong}").startswith(
+            f"--trusted-proxies: got '{wrong}': a proxy is an"
+        )
+    for everybody in ("0.0.0.0/0", "::/0"):
+        assert "that is every address" in complaint(trusted_proxies=everybody)
     assert complaint(origins="*").startswith("--origins: got '*': an origin is scheme, host and port")
     assert complaint(hosts="a.org,http://b.org").startswith("--hosts: got 'http://b.org': a host is a name")

@@ -17,7 +17,7 @@ from confluent_kafka import TopicPartition as KafkaPartition
 from pymongo.database import Database
 
 from conftest import wait_for
-from framewatch.activity.rules import Rule, load_rules
+from framewatch.activity.rule import Rule
 from framewatch.consumer.classifier_pool import ClassifierPool
 from framewatch.consumer.health import HealthMonitor
 from framewatch.consumer.offsets import Offsets
@@ -46,6 +46,7 @@ from framewatch.storage.mongo.episodes import EpisodeStore
 from framewatch.storage.mongo.events import EventStore
 from framewatch.vision.classifier import Image
 from framewatch.vision.jpeg import encode_jpeg
+from framewatch.wiring.rules import load_rules
 
 T = TopicPartition("t", 0)
 JPEG = encode_jpeg(np.full((48, 64, 3), 90, np.uint8))

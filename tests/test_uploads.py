@@ -42,8 +42,8 @@ from framewatch.storage.mongo.client import connect
 from framewatch.storage.mongo.documents import Document
 from framewatch.storage.mongo.store import MongoStore
 from framewatch.storage.mongo.uploads import UploadStore
-from framewatch.uploads.folder import UploadFolder, form_of
-from framewatch.uploads.jobs import Send, Sent, UploadLimits, shown
+from framewatch.uploads.folder import UploadFolder, detect_type
+from framewatch.uploads.jobs import Send, Sent, UploadLimits, clean_title
 from framewatch.uploads.process import Bounds, producer_process
 from framewatch.uploads.service import Uploads
 from framewatch.vision.jpeg import encode_jpeg
@@ -63,9 +63,10 @@ AHEAD = Bounds().ahead
 
 
 class Sender:
-    """Says of each file that it was sent, once it is let."""
+    """Says of each file that it was sent, once it is let; of some kinds at once."""
 
-    def __init__(self, free: bool = True) -> None:
+    def __init__(self, free: bool = True, kinds: tuple[str, ...] = ()) -> None:
+        self.kinds = kinds
         self.free = threading.Event()
         if free:
             self.free.set()
@@ -73,11 +74,11 @@ class Sender:
         self.stopped = 0
 
     def __call__(
-        self, file: Path, _upload: Upload, _run: str, on_progress: Callable[[Sent], None], stopped: Callable[[], bool]
+        self, file: Path, upload: Upload, _run: str, on_progress: Callable[[Sent], None], stopped: Callable[[], bool]
     ) -> Sent:
         self.files.append((file, file.read_bytes()))
         on_progress(Sent(4, 2, 0, 100, 103))
-        while not self.free.wait(0.02):
+        while not (upload.kind in self.kinds or self.free.wait(0.02)):
             if stopped():
                 self.stopped += 1
                 return Sent(4, 2, 0, 100, 103)
@@ -198,7 +199,7 @@ def test_a_file_is_known_by_its_content(tmp_path: Path) -> None:
     }
     for kind, paths in written.items():
         for path in paths:
-            found = form_of(path.read_bytes()[:512])
+            found = detect_type(path.read_bytes()[:512])
             assert found is not None, path
             assert found.kind == kind, path
 
@@ -249,9 +250,9 @@ def test_a_form_and_a_bare_body_give_the_same_file_to_the_sender_under_a_name_of
 
 
 def test_a_title_is_text_for_a_line() -> None:
-    assert shown("a\x00b\r\n\x1b[31m c\u202e.mp4 ") == "a b [31m c .mp4"
-    assert shown("x" * 1000) == "x" * 100
-    assert shown("Küche 猫.mp4") == "Küche 猫.mp4"
+    assert clean_title("a\x00b\r\n\x1b[31m c\u202e.mp4 ") == "a b [31m c .mp4"
+    assert clean_title("x" * 1000) == "x" * 100
+    assert clean_title("Küche 猫.mp4") == "Küche 猫.mp4"
 
 
 # What is refused
@@ -370,6 +371,59 @@ def test_no_more_wait_than_allowed_and_each_client_has_its_rate(tmp_path: Path, 
         status, headers, problem = desk.post(MP4_HEAD)
         assert (status, int(headers["Retry-After"]) > 1) == (429, True)
         assert "more than 4 files a minute" in problem["detail"]
+
+
+def test_a_picture_and_a_clip_do_not_wait_for_a_long_video(tmp_path: Path, database: Database[Document]) -> None:
+    sender = Sender(free=False, kinds=("image",))
+    limits = UploadLimits(short_video_bytes=1000, per_minute=1000)
+    with serve(tmp_path / "uploads", database, sender, limits=limits) as desk:
+        desk.offset = 108
+        film, next_film = desk.take(MP4_HEAD + bytes(5000)), desk.take(MP4_HEAD + bytes(5000))
+        desk.wait(film, "sending")
+        clip = desk.take(MP4_HEAD)
+        desk.wait(clip, "sending")
+        for _ in range(3):
+            assert desk.wait(desk.take(SMALL), "done", "failed")["state"] == "done"
+        assert [desk.get(one)["state"] for one in (film, clip, next_film)] == ["sending", "sending", "waiting"]
+        sender.free.set()
+        assert {desk.wait(one, "done", "failed")["state"] for one in (film, clip, next_film)} == {"done"}
+
+
+def test_one_full_queue_shuts_out_its_own_kind_only(tmp_path: Path, database: Database[Document]) -> None:
+    for full, other in ((SMALL, MP4_HEAD), (MP4_HEAD, SMALL)):
+        root = tmp_path / secrets.token_hex(4)
+        with serve(root, database, Sender(free=False), limits=UploadLimits(waiting=2, per_minute=1000)) as desk:
+            desk.wait(desk.take(full), "sending")
+            for _ in range(2):
+                desk.take(full)
+            for body, kind in ((full, "application/octet-stream"), form((FILE, full))):
+                status, headers, problem = desk.post(body, kind)
+                assert (status, headers["Retry-After"]) == (503, "10")
+                assert problem["detail"].startswith("too many ")
+            assert len([name for name in desk.files() if not name.endswith(".json")]) == 3
+            desk.wait(desk.take(other), "sending")
+
+
+def test_pictures_that_no_worker_classifies_do_not_shut_out_videos(
+    tmp_path: Path, database: Database[Document]
+) -> None:
+    limits = UploadLimits(unfinished=3, per_minute=1000)
+    with serve(tmp_path / "uploads", database, limits=limits) as desk:
+        for upload_id in [desk.take(SMALL) for _ in range(3)]:
+            desk.wait(upload_id, "classifying")
+        assert desk.post(SMALL, "image/jpeg")[0] == 503
+        desk.wait(desk.take(MP4_HEAD), "classifying")
+
+
+def test_slow_uploads_of_large_videos_leave_a_slot_to_pictures(tmp_path: Path, database: Database[Document]) -> None:
+    limits = UploadLimits(receiving=2, per_minute=1000)
+    with serve(tmp_path / "uploads", database, limits=limits) as desk:
+        large = ["Content-Type: video/mp4", "Content-Length: 100000000"]
+        with desk.raw(large, MP4_HEAD + bytes(1000)):
+            wait_for(lambda: len(desk.files()) == 1, "a large video being received")
+            with desk.raw(large, MP4_HEAD + bytes(1000)) as refused:
+                assert refused.recv(100).startswith(b"HTTP/1.1 503 ")
+            desk.take(SMALL)
 
 
 def test_an_upload_that_is_not_there_is_a_404(desk: Desk) -> None:
@@ -554,6 +608,22 @@ def sample_image(number: int) -> Any:
     return next(itertools.islice(sample_frames(), number, None))
 
 
+def test_a_picture_is_done_while_a_long_video_is_still_sent(make: Make, worker: Start, long: bytes) -> None:
+    world = make()
+    video = world.take(long)
+    wait_for(lambda: world.get(video)["sent"] > 0, "some of the video sent", LONG_S)
+    picture = world.take(SMALL)  # the video waits for a worker all the while
+    assert world.wait(picture, "classifying", "failed")["state"] == "classifying"
+    (producer,) = producers()
+    assert world.get(video)["state"] == "sending"
+    producer.suspend()  # as if it were hours long
+    worker()
+    assert world.wait(picture, "done", "failed")["classified"] == 1
+    assert world.get(video)["state"] == "sending"
+    producer.resume()
+    assert world.wait(video, "done", "failed")["classified"] == LONG
+
+
 def test_two_at_once_are_sent_one_after_another_and_each_is_classified(
     make: Make, worker: Start, tmp_path: Path
 ) -> None:
@@ -646,6 +716,7 @@ def test_a_producer_that_crashes_fails_its_upload_alone(make: Make, worker: Star
     world = make()
     upload_id, other = world.take(long), world.take(SMALL)
     wait_for(lambda: world.get(upload_id)["sent"] > 0, "some sent", LONG_S)
+    world.wait(other, "classifying")
     (producer,) = producers()  # that waits for a worker
     producer.send_signal(signal.SIGSEGV)
     worker()
@@ -655,20 +726,22 @@ def test_a_producer_that_crashes_fails_its_upload_alone(make: Make, worker: Star
 
 
 def test_a_server_that_ends_while_it_sends_leaves_no_process_and_the_next_one_sends_it_again(
-    make: Make, worker: Start, long: bytes
+    make: Make, worker: Start, long: bytes, clip: bytes
 ) -> None:
     world = make()
-    upload_id, waiting = world.take(long), world.take(SMALL)
+    upload_id, waiting, picture = world.take(long), world.take(clip), world.take(SMALL)
     wait_for(lambda: world.get(upload_id)["sent"] > 0, "some sent", LONG_S)
+    world.wait(picture, "classifying")
     began = time.monotonic()
     world.uploads.close()
     assert time.monotonic() - began < 15
     assert producers() == []
     assert world.store.get(upload_id) is not None
-    assert len(world.files()) == 4
+    assert len(world.files()) == 5  # two videos, and a note of each of the three
     worker()
     again = make()
-    assert again.wait(waiting, "done")["classified"] == 1
+    assert again.wait(picture, "done")["classified"] == 1
+    assert again.wait(waiting, "done")["classified"] == 100
     done = again.wait(upload_id, "done")
     assert (done["total"], done["classified"]) == (LONG, LONG)
     again.wait_forgotten()

@@ -47,7 +47,7 @@ from framewatch.storage.mongo.queries import EventQueries
 from framewatch.vision.jpeg import decode_img
 from framewatch.web import app
 from framewatch.web.api import live
-from framewatch.web.app import create_app
+from framewatch.web.app import AccessControl, Backend, create_app
 from framewatch.web.records import Records
 from framewatch.web.server import WebServer
 
@@ -71,13 +71,13 @@ class Site:
     """A web server over a hub, and clients of it."""
 
     def __init__(
-        self, max_viewers: int = 8, password: str | None = None, max_waiting: int | None = None, **parts: Any
+        self, max_viewers: int = 8, password: str | None = None, max_waiting: int | None = None, **options: Any
     ) -> None:
         self.clock = Clock()
         self.hub = LiveHub(max_viewers, self.clock)
-        self.app: Flask = create_app(
-            self.hub, lambda: replace(HEALTHY, viewers=self.hub.viewers), password=password, **parts
-        )
+        access = {name: options.pop(name) for name in ("hosts", "origins", "trusted_proxies") if name in options}
+        backend = Backend(self.hub, lambda: replace(HEALTHY, viewers=self.hub.viewers), **options)
+        self.app: Flask = create_app(backend, AccessControl(password=password, **access))
         self.port = choose_port()
         self.server = WebServer(self.app, "127.0.0.1", self.port, max_viewers, max_waiting)
         self._number = 0
@@ -158,10 +158,10 @@ def http_client_response(connection: socket.socket, method: str) -> Answer:
 
 @contextmanager
 def serve(
-    max_viewers: int = 8, password: str | None = None, max_waiting: int | None = None, **parts: Any
+    max_viewers: int = 8, password: str | None = None, max_waiting: int | None = None, **options: Any
 ) -> Iterator[Site]:
-    """A site of this application, with these parts of it beside the live room."""
-    site = Site(max_viewers, password, max_waiting, **parts)
+    """A site of this application, with these parts of ``Backend`` and ``Access``."""
+    site = Site(max_viewers, password, max_waiting, **options)
     with site.server:
         yield site
         site.hub.close()
@@ -267,7 +267,7 @@ def test_a_picture_that_was_erased_is_taken_off_and_the_answer_goes_on(site: Sit
         for one in (answer, any_answer):
             assert one.readline() == b"--framewatch\r\n"
             assert read_part(one)[1] == JPEG
-        site.hub.forget(EventFilter("cam"))
+        site.hub.erase(EventFilter("cam"))
         assert site.ask("/snapshot/cam.jpg")[0] == 404
         for one in (answer, any_answer):
             while (body := read_part(one)[1]) == JPEG:  # what was sent before
@@ -286,7 +286,7 @@ def test_who_named_no_stream_gets_an_older_ones_picture_when_the_newest_is_erase
     with site.open("/video") as answer:
         assert answer.readline() == b"--framewatch\r\n"
         assert read_part(answer)[0]["X-Frame"] == "2"
-        site.hub.forget(EventFilter("a"))
+        site.hub.erase(EventFilter("a"))
         while (frame := read_part(answer)[0].get("X-Frame")) in {"2", None}:  # what was sent before, and black
             pass
         assert frame == "1"
@@ -297,7 +297,7 @@ def test_an_erased_picture_does_not_come_again_where_the_next_cannot_be_drawn(si
     with site.open("/video/cam") as answer:
         assert answer.readline() == b"--framewatch\r\n"
         assert read_part(answer)[1] == JPEG
-        site.hub.forget(EventFilter("cam"))
+        site.hub.erase(EventFilter("cam"))
         site.hub.publish("cam", 2, 2_000_000, (), undrawable)
         while (body := read_part(answer)[1]) == JPEG:  # what was sent before
             pass
@@ -647,7 +647,7 @@ def test_health_is_503_exactly_when_a_part_is_down(endpoints: Endpoints) -> None
             admin = ResilientAdmin(partial(make_admin, kafka[broker], {"log_level": "0"}))
             monitor = HealthMonitor(admin, lambda store=store: store == "up", dict, Stats(), lambda: 0)  # type: ignore[misc]
             stack.callback(monitor.close)
-            clients.append(create_app(LiveHub(1), monitor.health).test_client())
+            clients.append(create_app(Backend(LiveHub(1), monitor.health)).test_client())
 
         def said() -> list[dict[str, Any]]:
             return [client.get("/health").get_json() for client in clients]

@@ -261,7 +261,7 @@ def test_what_is_kept_of_frames_and_what_leaves_is_told(
     with worker(endpoints, EventStore(database), topic) as running:
         wait_for(lambda: is_taken_part_in([running]), "the worker")
         about = running.ask("GET", "/about").json()
-    assert (about["frames_days"], about["webhook"], about["output"]) == (3.0, False, False)
+    assert (about["frame_retention_days"], about["webhook"], about["output"]) == (3.0, False, False)
 
 
 def test_a_worker_locked_out_of_its_group_takes_part_again(

@@ -20,8 +20,8 @@ from framewatch.wiring.worker import run_worker
 @with_settings(
     "topic", "group", "instance", "preset", "model", "models", "runtime", "classifier_threads",
     "save_images", "output", "retention_days", "rules", "episode_gap", "database",
-    "host", "port", "insecure", "hosts", "origins", "max_viewers", "max_upload_mb", "max_video_mb", "max_predictions",
-    "partitions", "replication",
+    "host", "port", "insecure", "hosts", "origins", "trusted_proxies", "max_viewers", "max_upload_mb", "max_video_mb",
+    "max_predictions", "partitions", "replication",
 )  # fmt: skip
 def consume(from_beginning: bool, quiet: bool, settings: Settings) -> None:
     """Classify the frames of the topic, show them live, and store what is seen."""

@@ -1,7 +1,7 @@
-"""Whole frames read back from Kafka, one at a time, while Kafka keeps them.
+"""Reads whole frames back from Kafka, one at a time, for as long as Kafka keeps them.
 
-An event says at which partition and offset its frame was. The topic may have been emptied, made anew or filled by
-something else since, so what is found there is held against the event.
+An event has the partition and offset of its frame. The topic may have been emptied, recreated or filled by something
+else since, so the record found there is compared with the event.
 """
 
 from __future__ import annotations
@@ -19,11 +19,14 @@ from framewatch.kafka.record import from_record
 from framewatch.model.event import Event
 from framewatch.model.frame import Frame
 
-_WAIT_S: Final = 3.0
+_FETCH_S: Final = 3.0
+_TURN_S: Final = 3.0  # that a caller waits for the client
 _POLL_S: Final = 0.2
-_PATIENCE_S: Final = 0.5
-_ANSWER_S: Final = 1.0
-_AT_A_TIME: Final = 8  # that wait for their turn: each may hold a frame, and a thread of the web server
+_SILENT_S: Final = (
+    0.5  # after which the topic's metadata is asked for: of a missing partition the client says nothing
+)
+_METADATA_S: Final = 1.0
+_MAX_CALLERS: Final = 8  # at a time: each may hold a frame, and a thread of the web server
 
 _GONE: Final = {
     KafkaError._AUTO_OFFSET_RESET: "Kafka does not keep it any more",
@@ -36,10 +39,14 @@ _GONE: Final = {
 
 
 class FrameReader:
-    """Reads frames back. Any thread may ask; one client serves them in turn, each within three seconds."""
+    """Reads frames back. Any thread may call; one client serves them in turn.
+
+    A caller waits at most three seconds for its turn, and its fetch takes at most three seconds from then on. Only a
+    fetch that got no answer in its own time replaces the client: one that waited in vain says nothing about it.
+    """
 
     def __init__(self, make_reader: Callable[[], Consumer], topic: str) -> None:
-        """Remember how to get a client; it is made when a first frame is asked for.
+        """Connect to nothing yet: the client is made by the first read.
 
         Args:
             make_reader: makes a client that takes part in no group: see kafka.clients.make_frame_reader.
@@ -48,7 +55,7 @@ class FrameReader:
         self._make_reader = make_reader
         self._topic = topic
         self._turn = threading.Lock()
-        self._places = threading.BoundedSemaphore(_AT_A_TIME)
+        self._callers = threading.BoundedSemaphore(_MAX_CALLERS)
         self._reader: Consumer | None = None
         self._closed = False
 
@@ -56,87 +63,104 @@ class FrameReader:
         """The JPEG file of the event's whole frame.
 
         Raises:
-            FrameGone: Kafka has it no more, or another record in its place.
-            BrokerUnavailable: Kafka did not give it within three seconds, or too many are asking.
+            FrameGone: Kafka has it no more, or has another record at its offset.
+            BrokerUnavailable: Kafka did not give it within three seconds, or too many frames are being read.
         """
-        deadline = time.monotonic() + _WAIT_S
-        if not self._places.acquire(blocking=False):
-            raise BrokerUnavailable(f"{_AT_A_TIME} frames are being read from Kafka: try again")
+        if not self._callers.acquire(blocking=False):
+            raise BrokerUnavailable(f"{_MAX_CALLERS} frames are being read from Kafka: try again")
         try:
-            if not self._turn.acquire(timeout=_WAIT_S):
-                raise BrokerUnavailable(f"other frames were read from Kafka for {_WAIT_S:g} s: try again")
+            if not self._turn.acquire(timeout=_TURN_S):
+                raise BrokerUnavailable(f"other frames were read from Kafka for {_TURN_S:g} s: try again")
             try:
-                message = self._fetch(TopicPartition(self._topic, event.partition, event.offset), deadline)
+                message = self._fetch(TopicPartition(self._topic, event.partition, event.offset))
             finally:
                 self._turn.release()
         finally:
-            self._places.release()
+            self._callers.release()
         return _checked(message, event).jpeg
 
     def close(self) -> None:
-        """End the client; nothing is read any more."""
+        """Close the client; later reads raise BrokerUnavailable."""
         with self._turn:
             self._closed = True
-            self._drop_reader()
+            self._drop_client()
 
-    def _drop_reader(self) -> None:
-        """End the client; one that got no answer may never get one again, see ``kafka.broker_health``."""
+    def _drop_client(self) -> None:
+        """Close the client; one that got no answer may never get one again, see ``kafka.broker_health``."""
         if self._reader is not None:
             self._reader.close()
             self._reader = None
 
-    def _fetch(self, place: TopicPartition, deadline: float) -> Message:
-        """The record at the place, or after it where that one alone is gone; for whoever has its turn."""
+    def _fetch(self, wanted: TopicPartition) -> Message:
+        """The record at this offset, or the next one where that alone is gone; for the thread whose turn it is.
+
+        Raises:
+            FrameGone: there is no such record.
+            BrokerUnavailable: the client is closed, or did not give it in time and was replaced.
+        """
         if self._closed:
             raise BrokerUnavailable("frames are not read back any more: the worker ends")
         if self._reader is None:
             self._reader = self._make_reader()
-        reader = self._reader
-        last = "no answer"
-        asked = False
         try:
-            reader.assign([place])
-            while (left_s := deadline - time.monotonic()) > 0:
-                message = reader.poll(min(_POLL_S, left_s))
-                if message is None:
-                    if not asked and left_s < _WAIT_S - _PATIENCE_S:
-                        asked = True
-                        _check_there(reader, place)
-                    continue
-                if message.partition() != place.partition:
-                    continue  # of the place before
-                if (error := message.error()) is None:
-                    return message
-                if (reason := _GONE.get(error.code())) is not None:
-                    raise FrameGone(f"{_at(place)}: {reason}")
-                last = error.str()
+            return _poll(self._reader, wanted)
         except KafkaException as error:
-            last = error.args[0].str()
-            if error.args[0].code() in _GONE:
-                raise FrameGone(f"{_at(place)}: {_GONE[error.args[0].code()]}") from None
+            said = error.args[0]
+            if (reason := _GONE.get(said.code())) is not None:
+                raise FrameGone(f"{_where(wanted)}: {reason}") from None
         finally:
-            reader.unassign()  # else it would go on reading what comes after
-        self._drop_reader()
-        raise BrokerUnavailable(f"{_at(place)} cannot be read from Kafka now: {last}")
+            self._reader.unassign()  # else it would go on reading what comes after
+        self._drop_client()
+        raise BrokerUnavailable(f"{_where(wanted)} cannot be read from Kafka now: {said.str()}")
 
 
-def _check_there(reader: Consumer, place: TopicPartition) -> None:
-    """Ask whether there is such a place, of which the client would say nothing for long.
+def _poll(reader: Consumer, wanted: TopicPartition) -> Message:
+    """The record at this offset, or the next one where that record alone is gone.
 
     Raises:
-        FrameGone: there is none.
-        KafkaException: no broker says so soon.
+        KafkaException: there is no such record, or no answer within three seconds.
     """
-    known = reader.list_topics(place.topic, timeout=_ANSWER_S).topics[place.topic]
-    if known.error is not None and known.error.code() in _GONE:
-        raise FrameGone(f"{_at(place)}: {_GONE[known.error.code()]}")
-    if known.partitions and place.partition not in known.partitions:
-        raise FrameGone(f"{_at(place)}: {_GONE[KafkaError._UNKNOWN_PARTITION]}")
+    started_s = time.monotonic()
+    last = KafkaError(KafkaError._TIMED_OUT, "no answer")
+    metadata_asked = False
+    reader.assign([wanted])
+    while (left_s := started_s + _FETCH_S - time.monotonic()) > 0:
+        message = reader.poll(min(_POLL_S, left_s))
+        if message is None:
+            if not metadata_asked and left_s < _FETCH_S - _SILENT_S:
+                metadata_asked = True
+                _check_partition(reader, wanted)
+        elif message.partition() != wanted.partition:
+            continue  # still from the read before
+        elif (error := message.error()) is None:
+            return message
+        elif error.code() in _GONE:
+            raise KafkaException(error)
+        else:
+            last = error
+    raise KafkaException(last)
+
+
+def _check_partition(reader: Consumer, wanted: TopicPartition) -> None:
+    """Ask the broker whether there is such a partition.
+
+    Raises:
+        KafkaException: there is none, or no broker answers soon.
+    """
+    topic = reader.list_topics(wanted.topic, timeout=_METADATA_S).topics[wanted.topic]
+    if topic.error is not None and topic.error.code() in _GONE:
+        raise KafkaException(topic.error)
+    if topic.partitions and wanted.partition not in topic.partitions:
+        raise KafkaException(KafkaError(KafkaError._UNKNOWN_PARTITION))
 
 
 def _checked(message: Message, event: Event) -> Frame:
-    """The frame of the record, if it is the event's."""
-    where = _at(event)
+    """The frame of the record, if it is the event's.
+
+    Raises:
+        FrameGone: it is not.
+    """
+    where = _where(event)
     if message.offset() != event.offset:
         raise FrameGone(f"{where}: Kafka has deleted this record")
     try:
@@ -150,5 +174,5 @@ def _checked(message: Message, event: Event) -> Frame:
     return frame
 
 
-def _at(place: TopicPartition | Event) -> str:
-    return f"offset {place.offset} of partition {place.partition}"
+def _where(record: TopicPartition | Event) -> str:
+    return f"offset {record.offset} of partition {record.partition}"

@@ -1,7 +1,7 @@
-"""What others erased, no longer shown here: a command, or another worker that was told to delete.
+"""Erases from the live hub what a command or another worker has deleted from the store.
 
-A worker that is told to delete has its own hub forget at once. Of the others' a stream that stands still would keep
-its picture for ever, so the store is asked now and then, beside the way of the frames.
+A worker that deletes erases from its own hub at once. In the others' hubs an idle stream would keep its picture for
+ever, so a thread asks the store now and then, apart from the processing of frames.
 """
 
 from __future__ import annotations
@@ -20,11 +20,11 @@ from framewatch.model.names import is_upload
 _log = logging.getLogger(__name__)
 
 _EVERY_S: Final = 5.0
-_BACK_US: Final = 60_000_000  # clocks differ, and a stream may have been alive at the last look
+_BACK_US: Final = 60_000_000  # clocks differ, and a stream may have been alive at the last poll
 
 
-class Erasure:
-    """One thread that has the hub forget what was erased elsewhere, and what is older than all that is kept."""
+class ErasureWatcher:
+    """One thread that erases from the hub what was deleted elsewhere, and what is older than the retention."""
 
     def __init__(
         self,
@@ -37,19 +37,19 @@ class Erasure:
         """Start the thread.
 
         Args:
-            hub: that forgets.
+            hub: of the live pictures.
             erased_after: gives the periods erased at this time or later, microseconds since 1970 UTC, each with
                 whether the erasing itself was its end; raises StoreUnavailable.
             retention_us: microseconds after which all is deleted.
-            every_s: seconds between two looks.
+            every_s: seconds between two polls.
             wall: seconds since 1970 UTC.
         """
         self._hub, self._erased_after, self._retention_us = hub, erased_after, retention_us
         self._every_s = every_s
         self._wall = wall
-        self._looked_us = self._now_us()
+        self._polled_us = self._now_us()
         self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="forgetting", daemon=True)
+        self._thread = threading.Thread(target=self._run, name="erasure", daemon=True)
         self._thread.start()
 
     def close(self) -> None:
@@ -60,23 +60,23 @@ class Erasure:
     def _run(self) -> None:
         while not self._stop.wait(self._every_s):
             try:
-                self._look()
+                self._poll()
             except StoreUnavailable as error:
-                _log.debug("what was erased: %s", error)  # looked for again, from the last answer on
+                _log.debug("erased periods: %s", error)  # asked for again, from the last answer on
 
-    def _look(self) -> None:
+    def _poll(self) -> None:
         now_us = self._now_us()
-        # Streams that are alive show their next frame anyway, perhaps of a recording sent once more.
-        self._hub.forget(EventFilter(until_us=now_us - self._retention_us), still=True)
-        for where, to_its_end in self._erased_after(self._looked_us - _BACK_US):
-            self._hub.forget(_whole(where) if to_its_end else where, still=True)
-        self._looked_us = now_us
+        # Streams that are alive show their next frame anyway, perhaps of a recording that is sent again.
+        self._hub.erase(EventFilter(until_us=now_us - self._retention_us), idle_only=True)
+        for where, to_its_end in self._erased_after(self._polled_us - _BACK_US):
+            self._hub.erase(_whole(where) if to_its_end else where, idle_only=True)
+        self._polled_us = now_us
 
     def _now_us(self) -> int:
         return round(self._wall() * 1_000_000)
 
 
 def _whole(where: EventFilter) -> EventFilter:
-    """What is erased ends with the erasing. Frames of an upload may lie beyond: all of one is erased at once."""
+    """The period with its end: frames of an upload may be later than the moment it was erased, and all are erased."""
     whole = where.stream is not None and is_upload(where.stream) and not where.since_us
     return EventFilter(where.stream) if whole else where

@@ -1,8 +1,8 @@
-"""Stored events and alerts, told to whoever listens, as they come.
+"""Stored events and alerts for listeners, as they come.
 
-The writer's thread only puts them down in a list of bounded length; each listener's own thread takes from there what
-it wants. So telling takes as long for sixty listeners as for one, a slow listener misses what has left the list and
-holds up nobody, and memory does not grow with listeners.
+The writer's thread only appends them to a list of bounded length; each listener's own thread takes what it wants from
+there. So publishing takes as long for sixty listeners as for one, a slow listener misses what has left the list and
+delays nobody, and memory does not grow with listeners.
 """
 
 from __future__ import annotations
@@ -28,16 +28,16 @@ _KEPT_EVENTS: Final = 4096  # without crops: a few megabytes, and some seconds o
 _KEPT_ALERTS: Final = 256
 _EACH_S: Final = 1.0  # between two events of one stream and label
 _PAUSE_S: Final = 0.25  # between two batches
-_MAX_KNOWN: Final = 1024  # streams and labels told of, before those of long ago are forgotten
+_MAX_KEYS: Final = 1024  # streams and labels with their last event, before old ones are dropped
 
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """What a listener wants to be told of; None means any.
+    """Filters of a listener; None means any.
 
     Attributes:
         stream: name of the stream.
-        label: what was seen.
+        label: of the event.
         min_confidence: of events, 0 to 1.
     """
 
@@ -60,12 +60,12 @@ class Wanted:
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """What a listener is told at once.
+    """What a listener gets at once.
 
     Attributes:
         events: in the order they were stored, without crops.
         left_out: how many more there were since the last batch: more of the same a second, or missed.
-        alerts: new ones, and ended ones with their end.
+        alerts: new ones, and ended ones.
     """
 
     events: Sequence[Event]
@@ -73,7 +73,7 @@ class Batch:
     alerts: Sequence[Alert]
 
 
-class _Told(NamedTuple):
+class _Published(NamedTuple):
     at_s: float  # of the feed's clock
     event: Event
 
@@ -85,7 +85,7 @@ class Feed:
         """Have no listener yet.
 
         Args:
-            max_listeners: places for listeners.
+            max_listeners: listeners at a time.
             clock: seconds that never jump.
         """
         self._max_listeners = max_listeners
@@ -95,24 +95,24 @@ class Feed:
         self._listeners = 0
         self._waiting = 0
         self._ended = threading.Event()
-        self._events: deque[_Told] = deque(maxlen=_KEPT_EVENTS)
+        self._events: deque[_Published] = deque(maxlen=_KEPT_EVENTS)
         self._alerts: deque[Alert] = deque(maxlen=_KEPT_ALERTS)
         self._events_ever = 0
         self._alerts_ever = 0
 
     def publish(self, events: Sequence[Event]) -> None:
-        """Tell of events of a frame that are stored. Takes microseconds, whoever listens."""
-        if not self._listeners or not events:  # looked at without the lock: it is no matter who came just now
+        """Publish events of a frame that are stored. Takes microseconds, however many listen."""
+        if not self._listeners or not events:  # read without the lock: a listener that came just now may miss these
             return
         at_s = self._clock()
-        told = [_Told(at_s, replace(event, crop=b"")) for event in events]
+        published = [_Published(at_s, replace(event, crop=b"")) for event in events]
         with self._lock:
-            self._events.extend(told)
-            self._events_ever += len(told)
+            self._events.extend(published)
+            self._events_ever += len(published)
             self._wake()
 
     def publish_alert(self, alert: Alert) -> None:
-        """Tell of an alert that is stored, or has ended."""
+        """Publish an alert that is stored, or has ended."""
         with self._lock:
             if self._listeners:
                 self._alerts.append(alert)
@@ -124,7 +124,7 @@ class Feed:
         """A listener to all that comes from now on.
 
         Raises:
-            CapacityExceeded: every place is taken.
+            CapacityExceeded: there are too many.
         """
         with self._lock:
             if self._listeners >= self._max_listeners:
@@ -176,7 +176,7 @@ class Feed:
         if seconds > 0:
             self._ended.wait(seconds)
 
-    def _since(self, events_ever: int, alerts_ever: int) -> tuple[list[_Told], int, list[Alert], int]:
+    def _since(self, events_ever: int, alerts_ever: int) -> tuple[list[_Published], int, list[Alert], int]:
         """What came after these that is still there, and how many there ever were."""
         with self._lock:
             return (
@@ -188,7 +188,7 @@ class Feed:
 
 
 class Listener:
-    """One who listens. For one thread."""
+    """A listener, for one thread."""
 
     def __init__(self, feed: Feed, wanted: Wanted, events_ever: int, alerts_ever: int) -> None:
         self._feed = feed
@@ -197,10 +197,10 @@ class Listener:
         self._alerts_ever = alerts_ever
         self._last_s: dict[tuple[str, str], float] = {}
         self._left_out = 0
-        self._looked_s = -_PAUSE_S
+        self._taken_s = -_PAUSE_S
 
     def next(self, timeout_s: float) -> Batch | None:
-        """What came since the last call, once there is something, or None after the time or when the feed closes.
+        """Wait for what came since the last call; None after the timeout, or when the feed closes.
 
         At most four batches a second, and in them one event a second of each stream and label.
 
@@ -210,10 +210,10 @@ class Listener:
         feed, clock = self._feed, self._feed._clock
         deadline = clock() + timeout_s
         while not feed.closed:
-            # It looks no more often than this even where all that comes is left out.
-            feed._rest(min(self._looked_s + _PAUSE_S, deadline) - clock())
+            # It wakes no more often than this even where all that comes is left out.
+            feed._rest(min(self._taken_s + _PAUSE_S, deadline) - clock())
             feed._wait_beyond(self._events_ever, self._alerts_ever, deadline - clock())
-            batch, self._looked_s = self._take(), clock()
+            batch, self._taken_s = self._take(), clock()
             if batch.events or batch.alerts:
                 self._left_out = 0
                 return batch
@@ -222,11 +222,11 @@ class Listener:
         return None
 
     def _take(self) -> Batch:
-        told, events_ever, alerts, self._alerts_ever = self._feed._since(self._events_ever, self._alerts_ever)
-        self._left_out += events_ever - self._events_ever - len(told)
+        published, events_ever, alerts, self._alerts_ever = self._feed._since(self._events_ever, self._alerts_ever)
+        self._left_out += events_ever - self._events_ever - len(published)
         self._events_ever = events_ever
         events = []
-        for at_s, event in told:
+        for at_s, event in published:
             if not self._wanted.event(event):
                 continue
             if self._is_due(event, at_s):
@@ -240,8 +240,8 @@ class Listener:
         last_s = self._last_s.get(key)
         if last_s is not None and at_s - last_s < _EACH_S:
             return False
-        if len(self._last_s) >= _MAX_KNOWN:
-            self._last_s = {known: then for known, then in self._last_s.items() if at_s - then < _EACH_S}
+        if len(self._last_s) >= _MAX_KEYS:
+            self._last_s = {key: then for key, then in self._last_s.items() if at_s - then < _EACH_S}
         self._last_s[key] = at_s
         return True
 

@@ -1,8 +1,8 @@
-"""The live hub: the newest annotated picture of each stream, made once and handed to every viewer.
+"""The live hub: the newest annotated picture of each stream, drawn once for all viewers.
 
-A slot holds one frame, whose picture is made when the first viewer wants it, by that viewer's thread: nothing is
-drawn or encoded for nobody. A viewer takes the newest when it can, so a slow one skips frames and holds up nobody,
-and memory does not grow with viewers.
+Each stream has one frame, whose picture is drawn by the thread of the first viewer that needs it: what nobody watches
+is not drawn. A viewer takes the newest frame when it can, so a slow one skips frames and delays nobody, and memory
+does not grow with viewers.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from framewatch.model.names import is_upload
 
 _MAX_STREAMS: Final = 256
 _ALIVE_S: Final = 5.0
-_OVER_S: Final = 10.0
+_ENDED_S: Final = 10.0
 _FPS_WINDOW_S: Final = 3.0
 
 
@@ -31,17 +31,17 @@ _FPS_WINDOW_S: Final = 3.0
 class _Slot:
     newest: LiveFrame
     changed: threading.Condition
-    first: int  # sequence of its first frame: what was shown before was forgotten
-    place: TopicPartition | None = None
+    first: int  # sequence of its first frame: earlier ones were erased
+    partition: TopicPartition | None = None
     latency_s: float = 0.0
     published: deque[float] = field(default_factory=lambda: deque(maxlen=1000))  # monotonic seconds
 
-    def put(self, frame: LiveFrame, now_s: float, place: TopicPartition | None, latency_s: float) -> None:
+    def put(self, frame: LiveFrame, now_s: float, partition: TopicPartition | None, latency_s: float) -> None:
         while self.published and now_s - self.published[0] > _FPS_WINDOW_S:
             self.published.popleft()
         self.published.append(now_s)
         self.newest = frame
-        self.place, self.latency_s = place, latency_s
+        self.partition, self.latency_s = partition, latency_s
         self.changed.notify_all()
 
     def fps(self, now_s: float) -> float:
@@ -58,7 +58,7 @@ class _Slot:
 
 @dataclass(frozen=True, slots=True)
 class StreamStatus:
-    """What a stream is at.
+    """A stream and its newest frame.
 
     Attributes:
         stream: its name.
@@ -66,10 +66,10 @@ class StreamStatus:
         time_us: capture time of that frame, microseconds since 1970 UTC.
         age_s: seconds from that capture until now.
         frames_per_second: published over the last three seconds.
-        labels: what is seen, steadied over time as on the picture.
-        latency_ms: from the capture of that frame until it was shown.
-        lag: frames that wait in the partition it came from, or None while the broker cannot be asked.
-        over: whether it is an upload of which nothing has come for ten seconds: it has a page of its own.
+        labels: smoothed over time as on the picture.
+        latency_ms: from the capture of that frame until it was published.
+        lag: frames that wait in its partition, or None while the broker does not answer.
+        ended: whether it is an upload of which no frame came for ten seconds: it has a page of its own.
     """
 
     stream: str
@@ -80,19 +80,19 @@ class StreamStatus:
     labels: tuple[str, ...]
     latency_ms: float
     lag: int | None
-    over: bool
+    ended: bool
 
 
 class LiveHub:
-    """Newest frames, and whoever waits for the next.
+    """The newest frames, and the viewers that wait for the next ones.
 
-    At most 256 streams: one more takes the place of the one that was published longest ago.
+    At most 256 streams: one more replaces the one that was published longest ago.
 
     Args:
-        max_viewers: places for viewers.
+        max_viewers: viewers at a time.
         clock: seconds that never jump: rates, and whether a stream is alive, go by it.
         wall: seconds since 1970 UTC: ages of frames go by it.
-        lags: frames that wait in each partition, as far as known.
+        lags: gives the frames that wait in each partition, as far as that is known.
     """
 
     def __init__(
@@ -107,11 +107,11 @@ class LiveHub:
         self._wall = wall
         self._lags = lags
         self._slots: dict[str, _Slot] = {}
-        self._places: Collection[TopicPartition] | None = None
+        self._partitions: Collection[TopicPartition] | None = None
         self._sequence = 0
         self._viewers = 0
         self._closed = False
-        # One lock for all; beside this condition each slot has its own, so that a frame wakes only who watches it.
+        # One lock for all; beside this condition each slot has its own, so that a frame wakes only its viewers.
         self._lock = threading.Lock()
         self._changed = threading.Condition(self._lock)
 
@@ -122,86 +122,86 @@ class LiveHub:
         time_us: int,
         labels: tuple[str, ...],
         render: Callable[[], bytes],
-        place: TopicPartition | None = None,
+        partition: TopicPartition | None = None,
     ) -> None:
-        """Show this frame from now on; one from a partition that is another worker's by now is not shown.
+        """Make this the newest frame of its stream, unless its partition is another worker's by now.
 
         Args:
             stream: name of the stream.
             number: of the frame in its run.
             time_us: capture time, microseconds since 1970 UTC.
-            labels: what is seen.
-            render: makes the annotated picture as a JPEG file; called at most once, by a viewer's thread.
-            place: topic and partition it came from.
+            labels: seen in it.
+            render: draws the annotated picture as a JPEG file; called at most once, by a viewer's thread.
+            partition: topic and partition it came from.
         """
         now_s, latency_s = self._clock(), self._wall() - time_us / 1e6
         with self._lock:
-            if not self._shows(place):
+            if not self._is_ours(partition):
                 return
             self._sequence += 1
             frame = LiveFrame(self._sequence, stream, number, time_us, labels, render)
             slot = self._slots.pop(stream, None) or _Slot(frame, threading.Condition(self._lock), frame.sequence)
-            slot.put(frame, now_s, place, max(0.0, latency_s))
+            slot.put(frame, now_s, partition, max(0.0, latency_s))
             self._slots[stream] = slot  # last in the dict: the most recently published
             if len(self._slots) > _MAX_STREAMS:
                 self._drop([next(iter(self._slots))])
             self._changed.notify_all()
 
-    def show_only(self, places: Collection[TopicPartition]) -> None:
-        """Show streams of these partitions from now on: those of others are another worker's to show."""
+    def show_only(self, partitions: Collection[TopicPartition]) -> None:
+        """Drop all streams but those of these partitions, and take no others: another worker shows them."""
         with self._lock:
-            self._places = frozenset(places)
-            self._drop(name for name, slot in self._slots.items() if not self._shows(slot.place))
+            self._partitions = frozenset(partitions)
+            self._drop(name for name, slot in self._slots.items() if not self._is_ours(slot.partition))
 
-    def forget(self, where: EventFilter, still: bool = False) -> None:
-        """Show no more what was erased: a stream whose newest frame lies in the period is not there until its next.
+    def erase(self, where: EventFilter, idle_only: bool = False) -> None:
+        """Drop each stream whose newest frame was erased; it comes back with its next frame.
 
         Args:
-            where: what was erased. Its label does not count: a picture shows all that was seen.
-            still: only streams of which no picture was published in the last five seconds.
+            where: what was erased. Its label is ignored: a picture shows all labels.
+            idle_only: drop only streams of which no frame was published in the last five seconds.
         """
         now_s = self._clock()
         with self._lock:
             self._drop(
                 name
                 for name, slot in self._slots.items()
-                if where.stream in {None, name} and slot.lies_in(where) and not (still and slot.alive(now_s))
+                if where.stream in {None, name} and slot.lies_in(where) and not (idle_only and slot.alive(now_s))
             )
 
     def newest(self, stream: str) -> LiveFrame | None:
-        """The newest picture of the stream, or None when it has none."""
+        """The newest frame of the stream, or None where it has none."""
         with self._lock:
             slot = self._slots.get(stream)
             return slot.newest if slot else None
 
     def wait_newer(self, stream: str | None, seen: int, timeout_s: float) -> LiveFrame | None:
-        """The newest picture once it is newer than ``seen``, or None after the time or when the hub closes.
+        """Wait for a frame newer than ``seen``; None after the timeout, or when the hub closes.
 
         Args:
-            stream: whose; without one, of the one published last.
-            seen: sequence of the picture had last, 0 for none.
+            stream: its name; None for the stream published last.
+            seen: sequence of the viewer's last frame, 0 for none.
             timeout_s: seconds to wait at most.
         """
         ends_s = time.monotonic() + timeout_s
         with self._lock:
             while not (self._closed or self._is_newer(stream, seen)) and (left_s := ends_s - time.monotonic()) > 0:
-                slot = self._slots.get(stream) if stream is not None else None  # each time: it may be forgotten
+                slot = self._slots.get(stream) if stream is not None else None  # each time: it may be dropped
                 (slot.changed if slot else self._changed).wait(left_s)
             return self._of(stream) if self._is_newer(stream, seen) and not self._closed else None
 
-    def shows(self, frame: LiveFrame) -> bool:
-        """Whether this picture may still be shown: its stream was not forgotten since."""
+    def is_current(self, frame: LiveFrame) -> bool:
+        """Whether this frame may still be shown: its stream was not dropped since."""
         with self._lock:
             slot = self._slots.get(frame.stream)
             return slot is not None and slot.first <= frame.sequence
 
     def is_alive(self, stream: str) -> bool:
-        """Whether a picture of the stream was published in the last five seconds."""
+        """Whether a frame of the stream was published in the last five seconds."""
         with self._lock:
             return self._alive(stream, self._clock())
 
     def pick(self) -> str | None:
-        """The stream to show to somebody who names none: the first alive by name, else the last that was."""
+        """The stream to show where none is named: the first alive by name, else the one published last."""
         now_s = self._clock()
         with self._lock:
             alive = [name for name in self._slots if self._alive(name, now_s)]
@@ -220,18 +220,18 @@ class LiveHub:
                     frames_per_second=round(slot.fps(now_s), 1),
                     labels=slot.newest.labels,
                     latency_ms=round(1000 * slot.latency_s, 1),
-                    lag=lags.get(slot.place) if slot.place else None,
-                    over=is_upload(name) and now_s - slot.published[-1] > _OVER_S,
+                    lag=lags.get(slot.partition) if slot.partition else None,
+                    ended=is_upload(name) and now_s - slot.published[-1] > _ENDED_S,
                 )
                 for name, slot in sorted(self._slots.items())
             ]
 
     @contextmanager
     def viewer(self) -> Iterator[None]:
-        """A place among the viewers.
+        """Count a viewer.
 
         Raises:
-            CapacityExceeded: all are taken.
+            CapacityExceeded: there are too many.
         """
         with self._lock:
             if self._viewers >= self._max_viewers:
@@ -250,7 +250,7 @@ class LiveHub:
 
     @property
     def closed(self) -> bool:
-        """Whether no more pictures come."""
+        """Whether no more frames come."""
         return self._closed
 
     def close(self) -> None:
@@ -264,12 +264,12 @@ class LiveHub:
         slot = self._slots.get(stream)
         return slot is not None and slot.alive(now_s)
 
-    def _shows(self, place: TopicPartition | None) -> bool:
-        return place is None or self._places is None or place in self._places
+    def _is_ours(self, partition: TopicPartition | None) -> bool:
+        return partition is None or self._partitions is None or partition in self._partitions
 
     def _drop(self, streams: Iterable[str]) -> None:
         for name in list(streams):
-            self._slots.pop(name).changed.notify_all()  # who waits there waits for it as for one that never was
+            self._slots.pop(name).changed.notify_all()  # its viewers now wait as for a stream that has no frame yet
 
     def _of(self, stream: str | None) -> LiveFrame | None:
         name = stream if stream is not None else next(reversed(self._slots), None)

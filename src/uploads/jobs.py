@@ -1,4 +1,4 @@
-"""What is known of an uploaded file on its way, and what may be uploaded."""
+"""The record of an upload that is not finished, and the limits of what may be uploaded."""
 
 from __future__ import annotations
 
@@ -7,12 +7,15 @@ import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Any, Final, Protocol
+from typing import Any, Final, Literal, Protocol, get_args
 
-from framewatch.model.upload import Upload
+from framewatch.model.upload import Kind, Upload
 
-OPEN: Final = frozenset({"waiting", "sending", "classifying"})  # states that are no end
+OPEN: Final = frozenset({"waiting", "sending", "classifying"})  # states that are not final
 MAX_TITLE: Final = 100  # characters
+
+QueueName = Literal["images", "short-videos", "long-videos"]
+QUEUES: Final[tuple[QueueName, ...]] = get_args(QueueName)
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,20 +25,31 @@ class UploadLimits:
     Attributes:
         image_bytes: of a picture.
         video_bytes: of a video.
-        receiving: files at a time that are received.
-        waiting: files that wait to be sent.
+        short_video_bytes: of a video that does not wait behind longer ones.
+        receiving: files that are received at a time. The last of these slots is kept for files no larger than a
+            picture, so that slow uploads of large videos do not shut pictures out.
+        waiting: files that wait in each queue.
+        unfinished: files of each queue that are not classified yet, those that wait included.
         per_minute: files of one client.
     """
 
     image_bytes: int = 10_000_000
     video_bytes: int = 500_000_000
+    short_video_bytes: int = 50_000_000
     receiving: int = 4
     waiting: int = 8
+    unfinished: int = 64
     per_minute: int = 30
 
-    def of(self, kind: str) -> int:
-        """Bytes that an upload of a kind may have."""
+    def max_bytes(self, kind: Kind) -> int:
+        """Bytes that an upload of this kind may have."""
         return self.image_bytes if kind == "image" else self.video_bytes
+
+    def queue(self, kind: Kind, size: int) -> QueueName:
+        """The queue of a file of this kind and of so many bytes."""
+        if kind == "image":
+            return "images"
+        return "short-videos" if size <= self.short_video_bytes else "long-videos"
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,17 +93,17 @@ class Send(Protocol):
 
 @dataclass(slots=True)
 class Job:
-    """An upload that is not over.
+    """An upload that is not finished.
 
     Attributes:
-        upload: as it is to be told.
+        upload: its present state.
         run: under which its frames are sent.
         attempts: at sending it; more than one where servers ended meanwhile.
-        sent: what of it is on the topic.
+        sent: how much of it is on the topic.
         deleted: its events are to be deleted, now and once more when no more can come.
-        saved: as the store has it.
+        saved: its state as last written to the store.
         saved_s: when that was, monotonic.
-        moved_s: when a frame was classified last, monotonic.
+        moved_s: when a frame was last classified, monotonic.
     """
 
     upload: Upload
@@ -103,22 +117,22 @@ class Job:
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def change(self, **changes: Any) -> None:
-        """Change what is told of it; more than one thread does."""
+        """Change its state; any thread may."""
         with self._lock:
             self.upload = replace(self.upload, **changes)
 
     def as_note(self, **changes: Any) -> dict[str, Any]:
-        """What another server needs to know to go on with it, as JSON: as it is, or will be by these changes."""
-        known = {"run": self.run, "attempts": self.attempts, "deleted": self.deleted}
-        return known | {"upload": asdict(replace(self.upload, **changes)), "sent": asdict(self.sent)}
+        """What another server needs to resume it, as JSON: with these changes of its state, if any."""
+        note = {"run": self.run, "attempts": self.attempts, "deleted": self.deleted}
+        return note | {"upload": asdict(replace(self.upload, **changes)), "sent": asdict(self.sent)}
 
     @classmethod
-    def from_note(cls, known: dict[str, Any]) -> Job:
-        """The job as noted; raises KeyError, TypeError or ValueError for what is no such note."""
-        upload, sent = Upload(**known["upload"]), Sent(**known["sent"])
-        return cls(upload, str(known["run"]), int(known["attempts"]), sent, bool(known["deleted"]))
+    def from_note(cls, note: dict[str, Any]) -> Job:
+        """The job of a note; raises KeyError, TypeError or ValueError for what is no such note."""
+        upload, sent = Upload(**note["upload"]), Sent(**note["sent"])
+        return cls(upload, str(note["run"]), int(note["attempts"]), sent, bool(note["deleted"]))
 
 
-def shown(title: str) -> str:
-    """What a client calls its file, as text to be shown: printable, in one line, not too long."""
+def clean_title(title: str) -> str:
+    """The client's name of a file as a title: one line of printable characters, not too long."""
     return " ".join("".join(c if c.isprintable() else " " for c in title).split())[:MAX_TITLE].strip()

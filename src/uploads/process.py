@@ -1,7 +1,7 @@
-"""Uploaded files to the topic: a producer process for each, the only place that spawns one for the web.
+"""Sends uploaded files to the topic by a producer process each: the only place that spawns one for the web.
 
-What decodes a file that anybody may have made runs outside of the server, bounded in time, frames, pixels and memory,
-and behind the streams that are live.
+A file that anybody may have made is decoded outside the server, bounded in time, frames, pixels and memory, and at a
+lower priority than the live streams.
 """
 
 from __future__ import annotations
@@ -22,18 +22,15 @@ from typing import IO, Any, Final
 
 import psutil
 
-from framewatch.kafka.group_offsets import committed_offsets
 from framewatch.model.times import written
 from framewatch.model.upload import Upload
 from framewatch.settings import Settings
 from framewatch.uploads.jobs import Send, Sent
 
-__all__ = ["Bounds", "committed_offsets", "producer_process"]
-
 _log = logging.getLogger(__name__)
 
 _WAIT_S: Final = 600.0  # for a Kafka that is not there
-_LOOK_S: Final = 0.1
+_CHECK_S: Final = 0.1
 _LINE_BYTES: Final = 64 * 1024
 _MEMORY_BYTES: Final = 4 * 1024**3
 _NICE: Final = 10
@@ -44,12 +41,12 @@ class Bounds:
     """What one upload may take.
 
     Attributes:
-        seconds: until all of it is sent, at the pace at which the workers take it.
-        stalled_s: of them, without a frame more.
-        stop_s: for its end, once it was asked to.
+        seconds: until all of it is sent, at the pace of the workers.
+        stalled_s: seconds without one more frame sent.
+        stop_s: seconds that it has to end once it was told to.
         frames: after which the rest is left out.
         pixels: of a picture.
-        ahead: frames by which it may be ahead of the workers, which the live streams beside it wait for.
+        ahead: frames that may be sent before the workers have classified them; live streams beside it wait for these.
     """
 
     seconds: float = 6 * 3600.0
@@ -61,7 +58,7 @@ class Bounds:
 
 
 def producer_process(settings: Settings, bounds: Bounds | None = None) -> Send:
-    """Sends a file by ``python -m framewatch.producer``, with the settings' topic.
+    """Send files by ``python -m framewatch.producer``, with the settings' topic.
 
     Args:
         settings: of the worker; the process has its environment.
@@ -98,7 +95,7 @@ def _command(file: Path, upload: Upload, run: str, settings: Settings, bounds: B
 
 
 class _Producer:
-    """A running producer, and what it said last."""
+    """A running producer process, and the last line of its progress."""
 
     def __init__(self, command: Sequence[str], on_progress: Callable[[Sent], None]) -> None:
         self._on_progress = on_progress
@@ -121,7 +118,7 @@ class _Producer:
         self._reader.start()
 
     def wait(self, stopped: Callable[[], bool], bounds: Bounds, file: Path) -> Sent:
-        """How it ended, once it has."""
+        """Wait for its end; what is on the topic then, and why no more."""
         began_s = moved_s = time.monotonic()
         kill_s: float | None = None
         late, delivered = False, 0
@@ -137,7 +134,7 @@ class _Producer:
             elif now_s > kill_s:
                 self._signal(signal.SIGKILL)
                 break
-            time.sleep(_LOOK_S)
+            time.sleep(_CHECK_S)
         code = self._process.wait()
         self._signal(signal.SIGKILL)  # whatever it has started
         self._reader.join(5)

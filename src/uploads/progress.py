@@ -1,4 +1,4 @@
-"""How far uploads are: read from Kafka's own book of what the group has done, and written to the store."""
+"""How far uploads are: computed from the offsets that the group has committed, and written to the store."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _log = logging.getLogger(__name__)
 _SAVE_S: Final = 1.0  # between two of the same upload
 _STALLED_S: Final = 6 * 3600.0  # without a frame classified
 _LOST_US: Final = 24 * 3600 * 1_000_000  # after which an upload that nobody has is given up
-_LOOKED_AT: Final = 200  # uploads of the store, for such ones
+_NEWEST: Final = 200  # uploads of the store among which such ones are sought
 
 
 class Progress:
@@ -31,14 +31,14 @@ class Progress:
         erase: Callable[[EventFilter], Erased],
         on_end: Callable[[str], None],
     ) -> None:
-        """Over the store of uploads, and as ``Uploads`` is given the rest."""
+        """Follow no upload yet. For the arguments see ``Uploads``."""
         self._store, self._committed, self._erase, self._on_end = store, committed, erase, on_end
         self._saving = threading.Lock()
 
-    def look(self, job: Job) -> bool:
-        """See how far its frames are, and say so to the store; whether it is over and can be forgotten."""
+    def update(self, job: Job) -> bool:
+        """Update the job and its record in the store; whether it has ended and needs no more updates."""
         upload = job.upload
-        sent = job.sent  # after the upload: what is on the topic is known in full before it is being classified
+        sent = job.sent  # read after the upload: it is complete before the state becomes classifying
         if upload.state in {"sending", "classifying"} and sent.last_offset is not None:
             classified = self._classified(sent)
             if classified > upload.classified:
@@ -62,7 +62,7 @@ class Progress:
         return ended and job.saved == job.upload
 
     def save(self, job: Job) -> None:
-        """Tell the store, if there is anything new."""
+        """Write it to the store if it has changed."""
         with self._saving:
             upload = job.upload
             if not job.deleted and job.saved != upload:
@@ -70,22 +70,22 @@ class Progress:
                 job.saved, job.saved_s = upload, time.monotonic()
 
     def delete(self, upload_id: str) -> Erased:
-        """Delete the upload and what was seen in it. Of a job ``deleted`` is to be set before."""
+        """Delete the upload with its events, episodes and alerts. Of a job set ``deleted`` before."""
         with self._saving:  # so that nobody saves it just after
             erased = self._erase(EventFilter(stream=upload_id))
             self._store.delete(upload_id)
             return erased
 
-    def sweep(self, ours: Collection[str]) -> None:
-        """Give up uploads of servers that are gone with their files."""
-        for upload in self._store.newest(_LOOKED_AT):
+    def fail_orphans(self, ours: Collection[str]) -> None:
+        """Fail uploads whose servers are gone with their files."""
+        for upload in self._store.newest(_NEWEST):
             old = upload.time_us < time.time_ns() // 1000 - _LOST_US
             if old and upload.state in OPEN and upload.id not in ours:
                 self._on_end(upload.id)
                 self._store.save(replace(upload, state="failed", error="the server that had it is gone"))
 
     def _classified(self, sent: Sent) -> int:
-        """Frames of it that are stored. Between them lie those of other streams: it is exact at the end only."""
+        """Frames of it that are stored: exact at the end only, for frames of other streams lie between them."""
         if sent.partition is None or sent.first_offset is None or sent.last_offset is None:
             return 0
         offset = self._committed(sent.partition)

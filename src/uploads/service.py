@@ -1,10 +1,13 @@
-"""Uploaded files on their way: received, sent to Kafka by a process of its own for each, classified like any frame.
+"""Uploaded files on their way: received, sent to Kafka by a producer process each, classified like any frame.
 
     waiting ──► sending ──► classifying ──► done
                    └────────────┴─────────► failed
 
+Pictures, short videos and long videos wait in a queue each, and each queue has one producer process at a time: a
+picture never waits for a video, nor a clip for a film. Within a queue the order is that of arrival.
+
 Done means that the group has committed the last of its frames, so that their events are stored, by whichever worker.
-What was not done when a server ended goes on when it is started again: frames that are sent twice are stored once.
+What was not done when a server ended is resumed when it is started again: frames that are sent twice are stored once.
 """
 
 from __future__ import annotations
@@ -14,29 +17,42 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
-from dataclasses import replace
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 from framewatch.errors import StoreUnavailable
 from framewatch.model.filters import EventFilter
 from framewatch.model.names import new_run_id, new_upload_id
-from framewatch.model.upload import Upload
+from framewatch.model.upload import Kind, Upload
 from framewatch.storage.interface import Erased, UploadStore
 from framewatch.uploads.folder import IncomingFile, UploadFolder, UploadRefused
-from framewatch.uploads.jobs import Job, Send, Sent, UploadLimits, shown
+from framewatch.uploads.jobs import QUEUES, Job, QueueName, Send, Sent, UploadLimits, clean_title
 from framewatch.uploads.progress import Progress
 
 _log = logging.getLogger(__name__)
 
-_LOOK_S: Final = 0.5
+_WATCH_S: Final = 0.5
 _ATTEMPTS: Final = 3  # at sending one, by servers that ended meanwhile
-_MAX_UNDERWAY: Final = 64  # uploads that are not classified yet
 _MAX_ERROR: Final = 300  # characters
+_FORM_BYTES: Final = 100_000  # that a request may be longer than its file
+
+
+@dataclass(slots=True)
+class _Queue:
+    """Files of one queue, guarded by the lock of ``Uploads``.
+
+    Attributes:
+        waiting: to be sent, in the order they came.
+        receiving: how many are being received.
+    """
+
+    waiting: deque[Job] = field(default_factory=deque)
+    receiving: int = 0
 
 
 class Uploads:
-    """Takes files, has them sent one after another, and knows how far each is."""
+    """Takes files, has them sent, one of each queue at a time, and knows how far each is."""
 
     def __init__(
         self,
@@ -52,12 +68,12 @@ class Uploads:
 
         Args:
             folder: of the files; closed with this.
-            store: of what is known of them.
-            send: sends a file.
+            store: of the uploads.
+            send: sends a file; called by a thread for each queue.
             committed: offset that the group has committed for a partition of the topic: that of the next record. None
                 where there is none, or Kafka does not answer.
-            erase: deletes what was seen; raises StoreUnavailable.
-            limits: of what is taken.
+            erase: deletes events, episodes and alerts; raises StoreUnavailable.
+            limits: of what is accepted.
             on_end: called with the stream of an upload none of whose frames will come any more; raises
                 StoreUnavailable to be called again.
         """
@@ -66,18 +82,23 @@ class Uploads:
         self._send = send
         self._progress = Progress(store, committed, erase, on_end)
         self._jobs: dict[str, Job] = {}
-        self._waiting: deque[Job] = deque()
-        self._receiving = 0
+        self._queues: dict[QueueName, _Queue] = {name: _Queue() for name in QUEUES}
+        self._receiving = self._receiving_large = 0
         self._changed = threading.Condition()
         self._closed = threading.Event()
-        targets = {"upload-send": self._send_all, "upload-watch": self._watch}
-        self._threads = [threading.Thread(target=target, name=name, daemon=True) for name, target in targets.items()]
+        self._threads = [
+            *(
+                threading.Thread(target=self._send_all, args=(name,), name=f"upload-{name}", daemon=True)
+                for name in QUEUES
+            ),
+            threading.Thread(target=self._watch, name="upload-watch", daemon=True),
+        ]
 
     def start(self) -> Uploads:
-        """Go on with what an earlier server has left, and take new ones."""
-        for known in self._folder.notes():
+        """Resume what an earlier server has left, and take new files."""
+        for note in self._folder.notes():
             with suppress(KeyError, TypeError, ValueError):
-                self._resume(known)
+                self._resume(note)
         for thread in self._threads:
             thread.start()
         return self
@@ -94,55 +115,95 @@ class Uploads:
 
     @contextmanager
     def receiving(self, size: int) -> Iterator[IncomingFile]:
-        """A place to write a file to; what is not accepted until the end is thrown away.
+        """A file to write to; it is deleted at the end unless it was accepted.
 
         Args:
             size: that it is said to have, in bytes.
 
         Raises:
-            UploadRefused: there is no place, or no room on the disk.
+            UploadRefused: too many files are under way, or the disk has no space. Where it depends on the file's
+                kind it is raised by the write by which that is known.
         """
-        with self._changed:
-            if self._closed.is_set() or self._receiving >= self.limits.receiving:
-                raise UploadRefused("busy", f"{self._receiving} files are being received: try again")
-            if len(self._waiting) + self._receiving >= self.limits.waiting or len(self._jobs) >= _MAX_UNDERWAY:
-                raise UploadRefused("busy", "too many files wait to be sent: try again")
-            self._receiving += 1
-        try:
-            file = self._folder.incoming(new_upload_id(), size, self.limits.of)
+        with self._receive_slot(size), ExitStack() as reserved:
+
+            def admit(kind: Kind) -> int:
+                reserved.enter_context(self._reserved(self.limits.queue(kind, size)))
+                return self.limits.max_bytes(kind)
+
+            file = self._folder.receive(new_upload_id(), size, admit)
             try:
                 yield file
             finally:
-                file.abandon()
+                file.discard()
+
+    @contextmanager
+    def _receive_slot(self, size: int) -> Iterator[None]:
+        """Count a file among those that are being received."""
+        limits = self.limits
+        large = size > limits.image_bytes + _FORM_BYTES
+        with self._changed:
+            full = self._receiving >= limits.receiving
+            full = full or (large and self._receiving_large >= max(1, limits.receiving - 1))
+            if full or self._closed.is_set():
+                raise UploadRefused("busy", f"{self._receiving} files are being received: try again")
+            if all(map(self._is_full, QUEUES)):
+                raise UploadRefused("busy", "too many files wait to be sent: try again")
+            self._receiving += 1
+            self._receiving_large += large
+        try:
+            yield
         finally:
             with self._changed:
                 self._receiving -= 1
+                self._receiving_large -= large
+
+    @contextmanager
+    def _reserved(self, name: QueueName) -> Iterator[None]:
+        """Keep a slot of the queue for a file that is being received."""
+        with self._changed:
+            if self._is_full(name):
+                raise UploadRefused("busy", f"too many {name.replace('-', ' ')} wait to be sent: try again")
+            self._queues[name].receiving += 1
+        try:
+            yield
+        finally:
+            with self._changed:
+                self._queues[name].receiving -= 1
+
+    def _is_full(self, name: QueueName) -> bool:
+        queue, limits = self._queues[name], self.limits
+        unfinished = sum(self._queue_of(job.upload) == name for job in list(self._jobs.values()))
+        waiting = len(queue.waiting) + queue.receiving
+        return waiting >= limits.waiting or unfinished + queue.receiving >= limits.unfinished
+
+    def _queue_of(self, upload: Upload) -> QueueName:
+        return self.limits.queue(upload.kind, upload.bytes)
 
     def accept(self, file: IncomingFile, title: str) -> Upload:
         """Have a file sent that was received whole.
 
         Args:
             file: as ``receiving`` gave it.
-            title: for people.
+            title: what the client calls it.
 
         Raises:
-            UploadRefused: it is nothing that is taken.
-            StoreUnavailable: it cannot be noted; nothing of it is kept.
+            UploadRefused: it is neither picture nor video, or too many are under way.
+            StoreUnavailable: the store did not take it; nothing of it is kept.
         """
         path = file.finish()
         try:
-            assert file.form is not None
-            kind, now_us = file.form.kind, time.time_ns() // 1000
-            upload = Upload(path.stem, path.stem, shown(title) or kind, kind, now_us, bytes=file.count)
+            assert file.type is not None
+            kind, now_us = file.type.kind, time.time_ns() // 1000
+            upload = Upload(path.stem, path.stem, clean_title(title) or kind, kind, now_us, bytes=file.count)
             job = Job(upload, new_run_id())
             self._folder.note(upload.id, job.as_note())
             self._store.save(upload)
         except BaseException:
-            self._folder.forget(path.stem)
+            self._folder.delete(path.stem)
             raise
         with self._changed:
             self._jobs[upload.id] = job
-            self._waiting.append(job)
+            self._queues[self._queue_of(upload)].waiting.append(job)
             self._changed.notify_all()
         return upload
 
@@ -163,7 +224,7 @@ class Uploads:
         return [upload for upload in found if upload is not None]
 
     def remove(self, upload_id: str) -> Erased | None:
-        """Stop it, and delete all that is known of it and was seen in it; None where there is no such upload.
+        """Stop it, and delete its record, events, episodes and alerts; None where there is no such upload.
 
         Events of its frames that are on their way to be classified are deleted when they have been.
 
@@ -175,8 +236,9 @@ class Uploads:
             return None
         if job is not None:
             with self._changed:
-                if job in self._waiting:
-                    self._waiting.remove(job)
+                waiting = self._queues[self._queue_of(job.upload)].waiting
+                if job in waiting:
+                    waiting.remove(job)
                     job.deleted = True
                     self._drop(job)
                 else:
@@ -184,27 +246,28 @@ class Uploads:
                     job.deleted = True
         return self._progress.delete(upload_id)
 
-    def _resume(self, known: dict[str, Any]) -> None:
-        """Go on where the server before ended."""
-        job = Job.from_note(known)
+    def _resume(self, note: dict[str, Any]) -> None:
+        """Continue an upload where an earlier server ended."""
+        job = Job.from_note(note)
         has_file = self._folder.file(job.upload.id) is not None
         self._jobs[job.upload.id] = job
         if job.upload.state == "classifying":
             return
         if has_file and not job.deleted and job.attempts < _ATTEMPTS:
             job.change(state="waiting", sent=0, classified=0, total=None)
-            self._waiting.append(job)
+            self._queues[self._queue_of(job.upload)].waiting.append(job)
         else:
             why = "the server ended while it was sent" + (f", {job.attempts} times" if job.attempts > 1 else "")
             self._sent(job, replace(job.sent, error=why))
 
-    def _send_all(self) -> None:
+    def _send_all(self, name: QueueName) -> None:
+        waiting = self._queues[name].waiting
         while True:
             with self._changed:
-                self._changed.wait_for(lambda: self._closed.is_set() or self._waiting)
+                self._changed.wait_for(lambda: self._closed.is_set() or waiting)
                 if self._closed.is_set():
                     return
-                job = self._waiting.popleft()
+                job = waiting.popleft()
             try:
                 self._send_one(job)
             except Exception as error:
@@ -233,22 +296,22 @@ class Uploads:
         self._sent(job, sent)
 
     def _sent(self, job: Job, sent: Sent) -> None:
-        """All of it that can be is on the topic."""
+        """Note that all of it that could be sent is on the topic."""
         job.sent, job.moved_s = sent, time.monotonic()
         state = "failed" if sent.last_offset is None else "classifying"
         total = sent.total if sent.error else sent.delivered
         changes = {"state": state, "sent": sent.delivered, "total": total, "error": sent.error[:_MAX_ERROR]}
-        # Noted first: once it is told, it may be over, and its note deleted, at any moment.
+        # Noted first: once its state has changed, it may end, and its note be deleted, at any moment.
         self._folder.note(job.upload.id, job.as_note(**changes))
         job.change(**changes)
-        self._folder.forget(job.upload.id, note=False)
+        self._folder.delete(job.upload.id, note=False)
 
     def _watch(self) -> None:
         swept = False
-        while not self._closed.wait(_LOOK_S):
+        while not self._closed.wait(_WATCH_S):
             for job in list(self._jobs.values()):
                 try:
-                    if self._progress.look(job):
+                    if self._progress.update(job):
                         self._drop(job)
                 except StoreUnavailable as error:
                     _log.debug("upload %s: %s", job.upload.id, error)  # tried again
@@ -257,7 +320,7 @@ class Uploads:
             with suppress(StoreUnavailable):
                 if not swept:
                     self._store.setup()
-                    self._progress.sweep(self._jobs)
+                    self._progress.fail_orphans(self._jobs)
                     swept = True
         with suppress(StoreUnavailable):
             for job in list(self._jobs.values()):
@@ -265,4 +328,4 @@ class Uploads:
 
     def _drop(self, job: Job) -> None:
         self._jobs.pop(job.upload.id, None)
-        self._folder.forget(job.upload.id)
+        self._folder.delete(job.upload.id)

@@ -1,8 +1,9 @@
-"""The web application, put together from its rooms."""
+"""The web application, put together from its sections."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass, field
 from importlib.metadata import version
 from typing import Final
 
@@ -16,121 +17,146 @@ from framewatch.live.feed import Feed
 from framewatch.live.hub import LiveHub
 from framewatch.model.health import Health
 from framewatch.uploads.service import Uploads
-from framewatch.web.api import analysis, docs, events, live, metrics, predict, problems
-from framewatch.web.api import feed as live_feed
-from framewatch.web.api import forms as bodies
-from framewatch.web.api import uploads as upload_room
+from framewatch.web.api import analysis, docs, events, feed, forms, live, metrics, predict, problems, uploads
 from framewatch.web.predictor import Predictor
 from framewatch.web.records import Records
 from framewatch.web.schemas import AboutOut, HealthOut, InvalidRequest
-from framewatch.web.security import auth, cors, headers, origin
+from framewatch.web.security import auth, cors, headers, origin, proxies
 
-_STATE: Final = metrics.TAG
 _HOME: Final = ("text/html", "application/json")  # the first where a client takes both
 
 
-def create_app(
-    hub: LiveHub,
-    health: Callable[[], Health],
-    user: str = "framewatch",
-    password: str | None = None,
-    predictor: Predictor | None = None,
-    limits: predict.Limits | None = None,
-    *,
-    records: Records | None = None,
-    feed: Feed | None = None,
-    uploads: Uploads | None = None,
-    rules: Sequence[Rule] = (),
-    about: AboutOut | None = None,
-    frames_days: Callable[[], float | None] | None = None,
-    origins: Collection[str] = (),
-    hosts: Collection[str] | None = (),
-    stats: Stats | None = None,
-) -> OpenAPI:
-    """The application over a hub and a way to ask for the health; a room whose part is not given is not there.
+@dataclass(frozen=True, slots=True)
+class Backend:
+    """What the application serves. A section of the API is there if its part is given; the live picture always is.
+
+    Attributes:
+        hub: newest frames of the streams.
+        health: gives the health as last checked.
+        records: stored events, episodes and alerts.
+        rules: that raise alerts; part of the section over the records.
+        feed: events and alerts as they are stored.
+        uploads: takes pictures and videos that become streams of their own.
+        predictor: classifies single pictures.
+        predict_limits: of these pictures.
+        stats: histograms for ``/metrics``.
+        about: tells what this worker is.
+    """
+
+    hub: LiveHub
+    health: Callable[[], Health]
+    records: Records | None = None
+    rules: Sequence[Rule] = ()
+    feed: Feed | None = None
+    uploads: Uploads | None = None
+    predictor: Predictor | None = None
+    predict_limits: predict.Limits = field(default_factory=predict.Limits)
+    stats: Stats | None = None
+    about: Callable[[], AboutOut] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class AccessControl:
+    """Who may use the application.
+
+    Attributes:
+        user: name asked for where there is a password.
+        password: asked for on every page; None for none.
+        hosts: names of this server beside those of loopback; None where they are unknown.
+        origins: of the sites whose pages may use the API.
+        trusted_proxies: networks of the reverse proxies that name their clients.
+    """
+
+    user: str = "framewatch"
+    password: str | None = field(default=None, repr=False)
+    hosts: Collection[str] | None = ()
+    origins: Collection[str] = ()
+    trusted_proxies: Collection[proxies.Network] = ()
+
+
+def create_app(backend: Backend, access: AccessControl | None = None) -> OpenAPI:
+    """The application.
 
     Args:
-        hub: of the live pictures.
-        health: gives the health as last seen.
-        user: name asked for when there is a password.
-        password: asked for on every page when given.
-        predictor: answers questions about uploaded pictures.
-        limits: of these questions.
-        records: what is stored.
-        feed: tells of what is stored, as it is.
-        uploads: takes pictures and videos that become streams of their own.
-        rules: that the worker holds its streams to; shown where there are records.
-        about: what this worker is.
-        frames_days: gives that one of it, where it is known later only.
-        origins: of the sites whose pages may use the API.
-        hosts: names of this server beside those of loopback; None where nobody knows them.
-        stats: has the histograms of ``/metrics``.
+        backend: what it serves.
+        access: who may use it; without, whoever reaches it under a name of loopback.
     """
+    access = access or AccessControl()
     app = OpenAPI(
         __name__,
         info=Info(title="Framewatch", version=version("framewatch"), description="Video in, labelled moments out."),
         doc_ui=False,  # it would bring in whatever such package is installed; ours is in docs
         validation_error_model=InvalidRequest,
-        validation_error_callback=problems.refuse,
+        validation_error_callback=problems.raise_invalid,
     )
     app.json.sort_keys = False  # type: ignore[attr-defined]  # a setting of the default provider
-    limits = limits or predict.Limits()
-    max_bytes = limits.max_bytes if predictor is not None else None
+    _add_checks(app, access)
+    _add_sections(app, backend)
+    _add_home(app, backend)
+    document: dict[str, object] = {}
+    app.register_api(docs.blueprint(document))
+    document |= docs.complete_document(app, access.password is not None)
+    return app
 
-    # Each looks at every request, in this order.
-    origin.protect_hosts(app, hosts, password is not None)
-    cors.allow(app, origins)
-    if password is not None:
-        auth.protect(app, user, password)
-    origin.protect(app, origins)
+
+def _add_checks(app: OpenAPI, access: AccessControl) -> None:
+    """Check every request, in this order, those of all sections."""
+    proxies.trust(app, access.trusted_proxies)
+    origin.protect_hosts(app, access.hosts, access.password is not None)
+    cors.allow(app, access.origins)
+    if access.password is not None:
+        auth.protect(app, access.user, access.password)
+    origin.protect(app, access.origins)
     problems.answer_with_problems(app)
-    headers.protect(app, origins)
+    headers.protect(app, access.origins)
 
-    app.register_api(live.blueprint(hub))
-    if predictor is not None:
-        app.config["MAX_CONTENT_LENGTH"] = limits.max_bytes + bodies.FORM_BYTES
-        app.register_api(predict.blueprint(predictor, limits))
-    if records is not None:
-        app.register_api(events.blueprint(records))
-        app.register_api(analysis.blueprint(records, rules))
-    if feed is not None:
-        app.register_api(live_feed.blueprint(feed))
-    if uploads is not None:
-        app.register_api(upload_room.blueprint(uploads))
-    model = {"model": about.model} if about else {}
-    app.register_api(metrics.blueprint(hub, health, stats, {"version": version("framewatch"), **model}))
+
+def _add_sections(app: OpenAPI, backend: Backend) -> None:
+    app.register_api(live.blueprint(backend.hub))
+    if backend.predictor is not None:
+        app.config["MAX_CONTENT_LENGTH"] = backend.predict_limits.max_bytes + forms.FORM_BYTES
+        app.register_api(predict.blueprint(backend.predictor, backend.predict_limits))
+    if backend.records is not None:
+        app.register_api(events.blueprint(backend.records))
+        app.register_api(analysis.blueprint(backend.records, backend.rules))
+    if backend.feed is not None:
+        app.register_api(feed.blueprint(backend.feed))
+    if backend.uploads is not None:
+        app.register_api(uploads.blueprint(backend.uploads))
+    model = {"model": backend.about().model} if backend.about else {}
+    build = {"version": version("framewatch"), **model}
+    app.register_api(metrics.blueprint(backend.hub, backend.health, backend.stats, build))
+
+
+def _add_home(app: OpenAPI, backend: Backend) -> None:
+    """Add the dashboard's page, and what the worker says of itself."""
+    max_bytes = backend.predict_limits.max_bytes if backend.predictor is not None else None
 
     @app.get("/", tags=[docs.TAG], summary="The dashboard", responses={200: docs.of_kind(*_HOME)})
     def home() -> Response:
-        """As JSON where that is asked for (``Accept``): version and status."""
+        """With ``Accept: application/json``: version and status as JSON."""
         if request.accept_mimetypes.best_match(_HOME) == "application/json":
-            answer = jsonify(name="framewatch", version=version("framewatch"), status=health().status)
+            answer = jsonify(name="framewatch", version=version("framewatch"), status=backend.health().status)
         else:
-            watched = [status for status in hub.streams() if not status.over]
-            answer = Response(render_template("home.html", streams=watched, max_bytes=max_bytes))
+            streams = [status for status in backend.hub.streams() if not status.ended]
+            answer = Response(render_template("home.html", streams=streams, max_bytes=max_bytes))
         answer.vary.add("Accept")
         return answer
 
-    @app.get("/favicon.ico", tags=[docs.TAG], summary="Its icon", responses={200: docs.of_kind("image/svg+xml")})
+    @app.get("/favicon.ico", tags=[docs.TAG], summary="The icon", responses={200: docs.of_kind("image/svg+xml")})
     def icon() -> Response:
-        """Asked for by browsers beside a bare ``/video``."""
+        """The icon that browsers ask for by themselves."""
         return app.send_static_file("icon.svg")
 
-    @app.get("/health", tags=[_STATE], summary="Whether all is well", responses={200: HealthOut, 503: HealthOut})
+    @app.get("/health", tags=[metrics.TAG], summary="Health", responses={200: HealthOut, 503: HealthOut})
     def health_page() -> tuple[Response, int]:
-        """503 while the broker or the store does not answer."""
-        now = health()
+        """503 while Kafka or the store does not answer."""
+        now = backend.health()
         return jsonify(now.as_json()), 200 if now.status == "healthy" else 503
 
-    if about is not None:
+    if (about := backend.about) is not None:
 
-        @app.get("/about", tags=[_STATE], summary="What this worker is", responses={200: AboutOut})
+        @app.get("/about", tags=[metrics.TAG], summary="About this worker", responses={200: AboutOut})
         def about_page() -> Response:
-            """Its classifier, what it keeps for how long, and what leaves it."""
-            known = about.model_copy(update={"frames_days": frames_days()}) if frames_days else about
-            return jsonify(known.model_dump(mode="json"))
-
-    document: dict[str, object] = {}
-    app.register_api(docs.blueprint(document))
-    document |= docs.described(app, password is not None)
-    return app
+            """Its classifier, what it keeps and for how long, and where it sends results and alerts."""
+            return jsonify(about().model_dump(mode="json"))

@@ -73,7 +73,7 @@ class StreamOut(BaseModel):
     labels: list[str] = Field(description="what is seen, steadied over time")
     latency_ms: float | None = Field(description="from the capture of that frame until it was shown")
     lag: int | None = Field(description="frames that wait in its partition; null while Kafka does not answer")
-    over: bool = Field(description="an upload of which nothing has come for ten seconds")
+    ended: bool = Field(description="whether it is an upload of which no frame came for ten seconds")
 
 
 class StreamsOut(BaseModel):
@@ -92,8 +92,8 @@ class AboutOut(BaseModel):
     model: str = Field(description="name and content hash of the classifier, as in events")
     labels: list[str] = Field(description="what it can see")
     retention_days: float = Field(description="what is stored is deleted after so many days")
-    frames_days: float | None = Field(
-        description="whole frames are deleted after so many days; null: as long as Kafka keeps them"
+    frame_retention_days: float | None = Field(
+        description="days for which Kafka keeps whole frames; null where that is unlimited or not known yet"
     )
     webhook: bool = Field(description="whether alerts are sent to another address")
     output: bool = Field(description="whether results of pictures go to a bucket or folder")

@@ -1,4 +1,4 @@
-"""Serving the application: cheroot, with threads for endless answers and a limit on slow readers."""
+"""Serves the application by cheroot, with threads for endless responses and limits on slow clients."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from flask import Flask
 
 from framewatch.errors import ServiceError
 from framewatch.ports import check_port, port_problem
-from framewatch.web.http.body_reader import ALLOW_BODY, MAX_HEAD_BYTES
+from framewatch.web.http.body_reader import ALLOW_BODY, MAX_HEADER_BYTES
 from framewatch.web.http.connections import Connection, Connections
 
 _log = logging.getLogger(__name__)
 
 _SEND_TIMEOUT_S: Final = 10
-_OTHER_THREADS: Final = 16  # for short answers while every viewer's place is taken
+_OTHER_THREADS: Final = 16  # for short responses while there are as many viewers as allowed
 _SEND_BUFFER_BYTES: Final = 64 * 1024  # about one frame: what waits in it is old when it arrives
 _GRACE_S: Final = 1.0
 _FILES: Final = 16_384  # that a process should be able to have open, where it is allowed to
@@ -30,10 +30,10 @@ _QUEUE: Final = 4096  # connections that the system takes before the server does
 
 
 class _Gateway(wsgi.Gateway_10):
-    """cheroot's way to the application, which may let in a longer body than others."""
+    """cheroot's way to the application, which may allow a larger body."""
 
     def get_environ(self) -> dict[str, Any]:  # type: ignore[override]  # cheroot has no types of its own
-        """Whatever WSGI wants, and ours."""
+        """The WSGI environment, with our key."""
         environ: dict[str, Any] = super().get_environ()  # type: ignore[no-untyped-call]
         return environ | {ALLOW_BODY: self.req.conn.rfile.raw.allow_body}
 
@@ -54,11 +54,11 @@ class _Server(wsgi.Server):
             shutdown_timeout=2,
             request_queue_size=_QUEUE,
         )
-        self.max_request_header_size = MAX_HEAD_BYTES
+        self.max_request_header_size = MAX_HEADER_BYTES
         # Not cheroot's own limit, whose answer is no JSON: the application looks at Content-Length. Where there is
-        # none, this bounds what is read, with room for the framing of chunks.
+        # none, this bounds what is read, with some bytes more for the framing of chunks.
         self.max_request_body_size = 0
-        self.max_body_bytes = (app.config["MAX_CONTENT_LENGTH"] or 0) * 5 // 4 + MAX_HEAD_BYTES
+        self.max_body_bytes = (app.config["MAX_CONTENT_LENGTH"] or 0) * 5 // 4 + MAX_HEADER_BYTES
         self.gateway = _Gateway
         by_files = max(_FEWEST_WAITING, _open_files() - _OTHER_FILES - threads)
         self.connections = Connections(by_files if max_waiting is None else max_waiting)
@@ -66,21 +66,21 @@ class _Server(wsgi.Server):
     def process_conn(self, conn: Connection) -> None:
         """Give a connection a thread once a whole request has come on it; until then none is even woken."""
         if conn.last_used is None:
-            self.connections.waits(conn)
+            self.connections.add_waiting(conn)
             self.put_conn(conn)
-            self.connections.make_room()
-        elif conn.comes():
+            self.connections.wait_for_closing()
+        elif conn.is_incomplete():
             self.put_conn(conn)
         else:
             super().process_conn(conn)
 
     def error_log(self, msg: str = "", level: int = logging.INFO, traceback: bool = False) -> None:
-        """Log what cheroot says. Viewers that leave in mid-answer are everyday: not worth a line."""
+        """Log cheroot's messages. Viewers that leave in the middle of a response are normal: not worth a line."""
         _log.log(logging.DEBUG if level <= logging.INFO else level, "%s", msg.strip(), exc_info=traceback)
 
 
 def _open_files() -> int:
-    """Files that the process may have open, after as many have been asked for as are of use."""
+    """Files that the process may have open, after the limit was raised as far as is useful."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     wanted = _FILES if hard == resource.RLIM_INFINITY else min(_FILES, hard)
     if soft == resource.RLIM_INFINITY or soft >= wanted:
@@ -93,10 +93,10 @@ class WebServer:
     """The application on a port, while it is entered.
 
     Args:
-        app: what answers.
+        app: the application.
         host: address to listen on.
         port: port to listen on.
-        max_viewers: endless answers at a time; each takes a thread.
+        max_viewers: endless responses at a time; each takes a thread.
         max_waiting: connections that have not sent a whole request yet; as many as the process may have files open
             unless given, 16,000 at most.
     """

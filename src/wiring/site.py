@@ -24,7 +24,7 @@ from framewatch.kafka.admin import ResilientAdmin
 from framewatch.kafka.clients import make_admin, make_frame_reader
 from framewatch.kafka.frame_reader import FrameReader
 from framewatch.kafka.group_offsets import committed_offsets
-from framewatch.live.erasure import Erasure
+from framewatch.live.erasure import ErasureWatcher
 from framewatch.live.feed import Feed
 from framewatch.live.hub import LiveHub
 from framewatch.model.alert import Alert
@@ -37,7 +37,7 @@ from framewatch.uploads.process import producer_process
 from framewatch.uploads.service import Uploads
 from framewatch.vision.presets import ClassifierFactory
 from framewatch.web.api.predict import Limits
-from framewatch.web.app import create_app
+from framewatch.web.app import AccessControl, Backend, create_app
 from framewatch.web.predictor import Predictor
 from framewatch.web.records import Records
 from framewatch.web.schemas import AboutOut
@@ -109,9 +109,9 @@ def open_site(
     """The application over all that this worker has; what it is made of ends with it."""
     options = settings.kafka_options
 
-    def erase_and_forget(erased: EventFilter) -> Erased:
+    def erase_everywhere(erased: EventFilter) -> Erased:
         counted = store.erase(erased)
-        hub.forget(erased)
+        hub.erase(erased)
         return counted
 
     with ExitStack() as ending:
@@ -122,31 +122,38 @@ def open_site(
             events=store.events,
             episodes=store.episodes,
             alerts=store.alerts,
-            erase=erase_and_forget,
+            erase=erase_everywhere,
             read_frame=frames.read,
             retention_us=settings.retention_us,
         )
-        ending.enter_context(closing(Erasure(hub, records.episodes.erased_after, settings.retention_us)))
-        uploads = _uploads(settings, where, store, erase_and_forget, feed.publish_alert)
+        ending.enter_context(closing(ErasureWatcher(hub, records.episodes.erased_after, settings.retention_us)))
+        uploads = _uploads(settings, where, store, erase_everywhere, feed.publish_alert)
         if uploads is not None:
             ending.enter_context(closing(uploads.start()))
-        yield create_app(
+        about = _about(settings, classifiers, rules)
+        backend = Backend(
             hub,
             monitor.health,
-            settings.user,
-            settings.password.get_secret_value() if settings.password else None,
-            predictor,
-            Limits(round(settings.max_upload_mb * 1e6), settings.max_predictions),
             records=records,
+            rules=rules,
             feed=feed,
             uploads=uploads,
-            rules=rules,
-            about=_about(settings, classifiers, rules),
-            frames_days=frames_days,
-            origins=settings.origins,
-            hosts=settings.hosts if settings.hosts or settings.is_loopback() else None,
+            predictor=predictor,
+            predict_limits=Limits(round(settings.max_upload_mb * 1e6), settings.max_predictions),
             stats=stats,
+            about=lambda: about.model_copy(update={"frame_retention_days": frames_days()}),
         )
+        yield create_app(backend, _access(settings))
+
+
+def _access(settings: Settings) -> AccessControl:
+    return AccessControl(
+        user=settings.user,
+        password=settings.password.get_secret_value() if settings.password else None,
+        hosts=settings.hosts if settings.hosts or settings.is_loopback() else None,
+        origins=settings.origins,
+        trusted_proxies=settings.trusted_proxies,
+    )
 
 
 def _uploads(
@@ -185,7 +192,7 @@ def _about(settings: Settings, classifiers: ClassifierFactory, rules: Sequence[R
         model=classifiers.model,
         labels=list(classifiers.labels),
         retention_days=settings.retention_days,
-        frames_days=None,  # told once Kafka has answered
+        frame_retention_days=None,  # known once Kafka has answered
         webhook=settings.webhook is not None,
         output=settings.output is not None,
         max_upload_mb=settings.max_upload_mb,

@@ -1,4 +1,4 @@
-"""What streams were about: episodes, shares of time, alerts and the rules that raise them."""
+"""Episodes, shares of time, alerts, and the rules that raise them."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from pydantic import Field
 from framewatch.activity.rule import Rule
 from framewatch.activity.shares import shares
 from framewatch.model.filters import EventFilter
-from framewatch.web.api.parameters import Moment, Paged, Period, StreamName, Text, Which, cursor_of, now_us
-from framewatch.web.api.responses import answer
+from framewatch.web.api.parameters import Filters, Moment, Paged, Period, StreamName, Text, cursor_of, now_us
+from framewatch.web.api.responses import json_response
 from framewatch.web.event_schemas import (
     AlertOut,
     AlertPageOut,
@@ -31,46 +31,47 @@ from framewatch.web.schemas import Problem
 _DAY_US: Final = 24 * 3600 * 1_000_000
 
 
-class EpisodesQuery(Which, Paged):
-    """Which episodes, and which part of the list."""
+class EpisodesQuery(Filters, Paged):
+    """Filters of episodes, and the page."""
 
 
 class StatsQuery(Period):
-    """Of what the shares are asked."""
+    """Filters of the shares."""
 
-    since: Moment | None = Field(None, description="without one: a day before until")
+    since: Moment | None = Field(None, description="without one: a day before `until`")
     stream: StreamName | None = Field(None, description="of this stream")
 
 
 class AlertsQuery(Period, Paged):
-    """Which alerts, and which part of the list."""
+    """Filters of alerts, and the page."""
 
     stream: StreamName | None = Field(None, description="of this stream")
     rule: Text | None = Field(None, description="raised by the rule of this name")
-    open: bool = Field(False, description="only those that still last")
+    open: bool = Field(False, description="only ongoing ones")
 
 
 def blueprint(records: Records, rules: Sequence[Rule]) -> APIBlueprint:
-    """The room of the analysis over what is stored.
+    """The section of episodes, shares, alerts and rules.
 
     Args:
-        records: where it is stored.
-        rules: that the worker holds its streams to.
+        records: where they are stored.
+        rules: that the worker applies.
     """
-    room = APIBlueprint("analysis", __name__, abp_tags=[Tag(name="analysis")], abp_responses={"503": Problem})
+    section = APIBlueprint("analysis", __name__, abp_tags=[Tag(name="analysis")], abp_responses={"503": Problem})
 
-    @room.get("/episodes", responses={"200": EpisodePageOut})
+    @section.get("/episodes", responses={"200": EpisodePageOut})
     def episodes(query: EpisodesQuery) -> Response:
-        """Stretches of one label on one stream that reach into the period, newest first."""
+        """Episodes that overlap the period, newest first: unbroken stretches of one label on one stream."""
         page = records.episodes.page(query.where(), query.limit, query.cursor)
         out = [EpisodeOut.of(episode) for episode in page.episodes]
-        return answer(EpisodePageOut.model_construct(episodes=out, next_cursor=_next(page.cursor)))
+        return json_response(EpisodePageOut.model_construct(episodes=out, next_cursor=_next(page.cursor)))
 
-    @room.get("/stats", responses={"200": StatsOut})
+    @section.get("/stats", responses={"200": StatsOut})
     def stats(query: StatsQuery) -> Response:
-        """Events of each label, and how long each was seen on each stream, in a period: the last day without one.
+        """Number of events of each label, and how long each label was seen on each stream.
 
-        A period that reaches into the future, or beyond what is kept, is cut there: the answer says how.
+        Without a period: of the last day. A period that begins before the oldest stored data or ends in the future is
+        cut; the answer has the period that was used.
         """
         now = now_us()
         until_us = now if query.until is None else min(query.until, now)
@@ -79,24 +80,24 @@ def blueprint(records: Records, rules: Sequence[Rule]) -> APIBlueprint:
             since_us = max(since_us, now - records.retention_us)
         since_us = min(since_us, until_us)
         where = EventFilter(query.stream, None, since_us, until_us)
-        told = [ShareOut(**asdict(share)) for share in shares(records.episodes.within(where), since_us, until_us)]
+        out = [ShareOut(**asdict(share)) for share in shares(records.episodes.within(where), since_us, until_us)]
         counts = records.events.counts(where)
-        return answer(StatsOut(since_us=since_us, until_us=until_us, events=counts, shares=told))
+        return json_response(StatsOut(since_us=since_us, until_us=until_us, events=counts, shares=out))
 
-    @room.get("/alerts", responses={"200": AlertPageOut})
+    @section.get("/alerts", responses={"200": AlertPageOut})
     def alerts(query: AlertsQuery) -> Response:
-        """Rules that were broken, newest first."""
+        """Alerts, newest first."""
         where = EventFilter(query.stream, None, query.since, query.until)
         page = records.alerts.page(where, query.rule, query.open, query.limit, query.cursor)
         out = [AlertOut.of(alert) for alert in page.alerts]
-        return answer(AlertPageOut.model_construct(alerts=out, next_cursor=_next(page.cursor)))
+        return json_response(AlertPageOut.model_construct(alerts=out, next_cursor=_next(page.cursor)))
 
-    @room.get("/rules", responses={"200": RulesOut})
+    @section.get("/rules", responses={"200": RulesOut})
     def all_rules() -> Response:
-        """The rules in force."""
-        return answer(RulesOut.model_validate({"rules": list(rules)}))
+        """The rules that raise alerts."""
+        return json_response(RulesOut.model_validate({"rules": list(rules)}))
 
-    return room
+    return section
 
 
 def _next(cursor: int | None) -> str | None:

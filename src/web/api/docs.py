@@ -1,8 +1,8 @@
-"""The API's own description: ``/openapi.json`` (OpenAPI 3.1), and ``/docs``, a page to read and try it.
+"""The API's documentation: ``/openapi.json`` (OpenAPI 3.1), and ``/docs``, a page on which to read and try it.
 
-The page is Swagger UI, taken from an installed package and served from here; nothing of it comes from another host.
-The one from flask-openapi3 itself is not used: it has its script inside the page, and brings in every such package
-that happens to be installed.
+The page is Swagger UI, from an installed package and served from here; nothing of it comes from another host.
+flask-openapi3's own page is not used: its script is inline, and it loads every such package that happens to be
+installed.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from flask_openapi3.utils import HTTP_STATUS, parse_rule
 
 from framewatch.web.api.problems import ANY_PARAMETERS, MIMETYPE
 
-TAG: Final = Tag(name="pages", description="What browsers open, and this description.")
+TAG: Final = Tag(name="pages", description="The dashboard and this documentation.")
 
 _SWAGGER: Final = Path(str(files("flask_openapi3_swagger") / "templates" / "swagger"))
 _FILES: Final = {"swagger-ui.css": "css", "swagger-ui-bundle.js": "js"}
@@ -36,29 +36,29 @@ _RETRY: Final = {"Retry-After": {"description": "seconds to wait", "schema": {"t
 
 
 def blueprint(document: dict[str, Any]) -> APIBlueprint:
-    """The room of the description.
+    """The section of the documentation.
 
     Args:
-        document: what ``/openapi.json`` answers; it may be filled after this.
+        document: the answer of ``/openapi.json``; it may be filled after this.
     """
-    room = APIBlueprint("docs", __name__, abp_tags=[TAG])
+    section = APIBlueprint("docs", __name__, abp_tags=[TAG])
 
-    @room.get("/docs", summary="This description as a page", responses={200: html()})
+    @section.get("/docs", summary="API documentation", responses={200: html()})
     def page() -> Response:
         response = Response(render_template("docs.html"))
         response.headers["Content-Security-Policy"] = _POLICY
         return response
 
-    @room.get("/openapi.json", summary="This description (OpenAPI 3.1)", responses={200: of_kind("application/json")})
+    @section.get("/openapi.json", summary="OpenAPI document", responses={200: of_kind("application/json")})
     def openapi() -> Response:
         return jsonify(document)
 
     def add(name: str) -> None:
         kind = "text/css" if name.endswith(".css") else "text/javascript"
 
-        @room.get(
+        @section.get(
             f"/docs/{name}",
-            summary="A part of that page",
+            summary="Script or style sheet of /docs",
             endpoint=name.replace(".", "_"),
             responses={200: of_kind(kind)},
         )
@@ -67,25 +67,25 @@ def blueprint(document: dict[str, Any]) -> APIBlueprint:
 
     for name in _FILES:
         add(name)
-    return room
+    return section
 
 
 def of_kind(*mimetypes: str, description: str = "OK") -> dict[str, Any]:
-    """An answer that is no JSON object of ours, for the description of an operation."""
+    """A response of these media types, for the documentation of an operation."""
     return {"description": description, "content": {mimetype: {} for mimetype in mimetypes}}
 
 
 def html() -> dict[str, Any]:
-    """An answer that is a page."""
+    """A response that is a page."""
     return of_kind("text/html")
 
 
-def described(app: OpenAPI, password: bool) -> dict[str, Any]:
-    """The application's document: what its rooms say of themselves, and what is the same for all.
+def complete_document(app: OpenAPI, password: bool) -> dict[str, Any]:
+    """The application's OpenAPI document, with what is the same for all operations.
 
     Args:
-        app: with all its rooms.
-        password: whether one is asked for.
+        app: with all its sections.
+        password: whether it needs one.
     """
     document: dict[str, Any] = app.api_doc
     endpoints = {
@@ -100,7 +100,7 @@ def described(app: OpenAPI, password: bool) -> dict[str, Any]:
             _tidy_texts(operation)
             for parameter in operation.get("parameters", ()):
                 _without_null(parameter["schema"])
-            _complete_answers(operation, method, password, endpoint in ANY_PARAMETERS)
+            _complete_responses(operation, method, password, endpoint in ANY_PARAMETERS)
     if password:
         document["components"]["securitySchemes"] = {"basic": {"type": "http", "scheme": "basic"}}
         document["security"] = [{"basic": []}]
@@ -115,7 +115,7 @@ def _operation_id(endpoint: str) -> str:
 
 
 def _without_null(schema: dict[str, Any]) -> None:
-    """What may be left out of an address cannot stand there as null, as the models have it."""
+    """Remove null from the schema of an optional parameter: it can be left out, but not be null."""
     kinds = [kind for kind in schema.get("anyOf", ()) if kind != {"type": "null"}]
     if len(kinds) == 1:
         del schema["anyOf"]
@@ -125,7 +125,7 @@ def _without_null(schema: dict[str, Any]) -> None:
 
 
 def _tidy_texts(operation: dict[str, Any]) -> None:
-    """Docstrings for readers of the API: without what is for readers of the code."""
+    """Keep of the docstrings what is for users of the API."""
     text = operation.pop("description", "").replace("<br/>", "\n")
     operation["summary"] = operation.get("summary", "").rstrip(".")
     text = _SECTIONS.sub("", text).strip()
@@ -133,8 +133,8 @@ def _tidy_texts(operation: dict[str, Any]) -> None:
         operation["description"] = text
 
 
-def _complete_answers(operation: dict[str, Any], method: str, password: bool, any_parameters: bool) -> None:
-    """Errors as they are: those told, those of every operation, all of them problems in JSON."""
+def _complete_responses(operation: dict[str, Any], method: str, password: bool, any_parameters: bool) -> None:
+    """Add the errors that every operation has, all of them as problems in JSON."""
     answers = operation["responses"]
     if any_parameters and "parameters" not in operation:
         answers.pop("422", None)  # which the library adds to all
@@ -152,7 +152,7 @@ def _complete_answers(operation: dict[str, Any], method: str, password: bool, an
 
 
 def _kept(answer: dict[str, Any]) -> dict[str, Any]:
-    """Content of an error that is no problem but an answer like others, such as bad health."""
+    """Content of an error response that is not a problem, such as bad health."""
     content: dict[str, Any] = answer.get("content", {})
     schema = content.get("application/json", {}).get("schema", {})
     reference = schema.get("$ref") or schema.get("items", {}).get("$ref", "")

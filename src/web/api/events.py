@@ -1,4 +1,4 @@
-"""Events found again: pages, one by itself with its pictures, all of them as a file; and deleted."""
+"""Stored events: lists, downloads, single events with their pictures, and deletion."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ from framewatch.model.event import Event
 from framewatch.model.filters import EventFilter
 from framewatch.web.api.docs import of_kind
 from framewatch.web.api.downloads import as_csv, as_json_lines, pages
-from framewatch.web.api.parameters import Paged, StreamName, Text, Which, WhichEvents, cursor_of, now_us
-from framewatch.web.api.responses import UNBUFFERED, answer, lasting
+from framewatch.web.api.parameters import EventFilters, Filters, Paged, StreamName, Text, cursor_of, now_us
+from framewatch.web.api.responses import UNBUFFERED, json_response, streaming_response
 from framewatch.web.event_schemas import ErasedOut, EventOut, EventPageOut
 from framewatch.web.records import Records
 from framewatch.web.schemas import Problem
@@ -31,12 +31,12 @@ from framewatch.web.security.headers import PICTURE_POLICY
 _DOWNLOADS: Final = 4  # at a time: each holds a thread of the server for as long as it is read
 _EVENT: Final = "/events/<stream>/<run>/<int:frame>/<model>/<int:index>"
 _PICTURE_HEADERS: Final = {
-    # A browser may keep it, but asks each time whether it is still there: it may have been deleted.
+    # A browser may cache it, but has to revalidate it each time: it may have been deleted.
     "Cache-Control": "private, no-cache",
     **PICTURE_POLICY,
 }
 
-Form = Callable[[Iterator[Sequence[Event]]], Iterator[bytes]]
+Format = Callable[[Iterator[Sequence[Event]]], Iterator[bytes]]
 
 
 class EventPath(BaseModel):
@@ -53,111 +53,115 @@ class EventPath(BaseModel):
         return f"{self.stream}/{self.run}/{self.frame}/{self.model}/{self.index}"
 
 
-class EventsQuery(WhichEvents, Paged):
-    """Which events, and which part of the list."""
+class EventsQuery(EventFilters, Paged):
+    """Filters of events, and the page."""
 
 
-class DeleteQuery(Which):
-    """What is to be deleted."""
+class DeleteQuery(Filters):
+    """Filters of what is deleted."""
 
-    everything: bool = Field(False, description="all there is: for where nothing else says what is meant")
+    everything: bool = Field(False, description="delete all; only without a filter")
 
     @model_validator(mode="after")
     def _says_what(self) -> Self:
         limited = any(one is not None for one in (self.stream, self.label, self.since, self.until))
         if not (limited or self.everything):
-            raise ValueError("nothing says what to delete: give stream, label, since or until, or everything=true")
+            raise ValueError(
+                "got no filter: give stream, label, since or until to say what to delete, or everything=true"
+            )
         if limited and self.everything:
-            raise ValueError("got everything=true beside what limits it: expected one of them")
+            raise ValueError("got everything=true and a filter: expected one of them")
         return self
 
     def where(self) -> EventFilter:
-        """The same in the store's terms; it ends now at the latest: what is stored from now on stays."""
+        """The filter for the store; it ends now at the latest, so what is captured from now on stays."""
         now = now_us()
         return EventFilter(self.stream, self.label, self.since, now if self.until is None else min(self.until, now))
 
 
 def blueprint(records: Records) -> APIBlueprint:
-    """The room of the events over what is stored."""
-    room = APIBlueprint("events", __name__, abp_tags=[Tag(name="events")], abp_responses={"503": Problem})
-    _add_lists(room, records)
-    _add_files(room, records)
-    _add_one(room, records)
-    return room
+    """The section of the events."""
+    section = APIBlueprint("events", __name__, abp_tags=[Tag(name="events")], abp_responses={"503": Problem})
+    _add_lists(section, records)
+    _add_files(section, records)
+    _add_one(section, records)
+    return section
 
 
-def _add_lists(room: APIBlueprint, records: Records) -> None:
-    @room.get("/events", responses={"200": EventPageOut})
+def _add_lists(section: APIBlueprint, records: Records) -> None:
+    @section.get("/events", responses={"200": EventPageOut})
     def events(query: EventsQuery) -> Response:
         """Events, newest first, a page at a time."""
         page = records.events.page(query.where(), query.limit, query.cursor)
         cursor = None if page.cursor is None else cursor_of(page.cursor)
-        return answer(EventPageOut.model_construct(events=list(map(EventOut.of, page.events)), next_cursor=cursor))
+        return json_response(
+            EventPageOut.model_construct(events=list(map(EventOut.of, page.events)), next_cursor=cursor)
+        )
 
-    @room.delete("/events", responses={"200": ErasedOut})
+    @section.delete("/events", responses={"200": ErasedOut})
     def delete(query: DeleteQuery) -> Response:
-        """Delete events with their crops, episodes and alerts, of a stream, a label or a period. It cannot be undone.
+        """Delete events with their crops, episodes and alerts. This cannot be undone.
 
-        What is captured from now on stays, whatever until says.
+        What is captured from now on stays, even if `until` is in the future.
         """
-        return answer(ErasedOut(**asdict(records.erase(query.where()))))
+        return json_response(ErasedOut(**asdict(records.erase(query.where()))))
 
 
-def _add_files(room: APIBlueprint, records: Records) -> None:
-    places = threading.BoundedSemaphore(_DOWNLOADS)
+def _add_files(section: APIBlueprint, records: Records) -> None:
+    free = threading.BoundedSemaphore(_DOWNLOADS)
 
-    @room.get("/events.csv", responses={"200": of_kind("text/csv")})
-    def events_csv(query: WhichEvents) -> Response:
-        """All these events as CSV, newest first.
+    @section.get("/events.csv", responses={"200": of_kind("text/csv")})
+    def events_csv(query: EventFilters) -> Response:
+        """All matching events as CSV, newest first.
 
-        Text that begins with = + - or @ has an apostrophe before it: spreadsheets would run it.
+        Text that begins with = + - or @ gets an apostrophe before it: spreadsheets would run it as a formula.
         """
         return download(query.where(), as_csv, "text/csv", "framewatch-events.csv")
 
-    @room.get("/events.jsonl", responses={"200": of_kind("application/jsonl")})
-    def events_jsonl(query: WhichEvents) -> Response:
-        """All these events as JSON, one in a line, newest first."""
+    @section.get("/events.jsonl", responses={"200": of_kind("application/jsonl")})
+    def events_jsonl(query: EventFilters) -> Response:
+        """All matching events as JSON lines, newest first."""
         return download(query.where(), as_json_lines, "application/jsonl", "framewatch-events.jsonl")
 
-    def download(where: EventFilter, form: Form, mimetype: str, name: str) -> Response:
+    def download(where: EventFilter, make_rows: Format, mimetype: str, name: str) -> Response:
         def rows(_: None) -> Iterator[bytes]:
             found = pages(records.events, where)
-            first = next(found)  # now: once the answer has begun, nothing can be said of a store that is away
-            return form(chain([first], found))
+            first = next(found)  # before the response begins: afterwards it could not become a 503
+            return make_rows(chain([first], found))
 
         headers = {**UNBUFFERED, "Content-Disposition": f'attachment; filename="{name}"'}
-        return lasting(place, rows, f"{mimetype}; charset=utf-8", headers)
+        return streaming_response(slot, rows, f"{mimetype}; charset=utf-8", headers)
 
     @contextmanager
-    def place() -> Iterator[None]:
-        if not places.acquire(blocking=False):
+    def slot() -> Iterator[None]:
+        if not free.acquire(blocking=False):
             raise CapacityExceeded(f"{_DOWNLOADS} downloads are running already")
         try:
             yield
         finally:
-            places.release()
+            free.release()
 
 
-def _add_one(room: APIBlueprint, records: Records) -> None:
-    @room.get(_EVENT, responses={"200": EventOut, "404": Problem})
+def _add_one(section: APIBlueprint, records: Records) -> None:
+    @section.get(_EVENT, responses={"200": EventOut, "404": Problem})
     def event(path: EventPath) -> Response:
         """One event."""
-        return answer(EventOut.of(found(path)))
+        return json_response(EventOut.of(found(path)))
 
-    @room.get(f"{_EVENT}/crop.jpg", responses={"200": of_kind("image/jpeg"), "404": Problem})
+    @section.get(f"{_EVENT}/crop.jpg", responses={"200": of_kind("image/jpeg"), "404": Problem})
     def crop(path: EventPath) -> Response:
-        """The picture of what was seen."""
-        # What an event shows never changes: whoever has it is told so without reading it from the store.
+        """The crop of an event."""
+        # A crop never changes: a browser that has it gets a 304 without a look into the store.
         tag = _tag(path.id().encode())
-        known = request.if_none_match.contains_weak(tag)
-        one = found(path, crop=not known)
-        if not (known or one.crop):
+        cached = request.if_none_match.contains_weak(tag)
+        one = found(path, crop=not cached)
+        if not (cached or one.crop):
             abort(404, f"event {one.id!r} has no crop")
         return _picture(one.crop, tag)
 
-    @room.get(f"{_EVENT}/frame.jpg", responses={"200": of_kind("image/jpeg"), "404": Problem, "410": Problem})
+    @section.get(f"{_EVENT}/frame.jpg", responses={"200": of_kind("image/jpeg"), "404": Problem, "410": Problem})
     def frame(path: EventPath) -> Response:
-        """The whole frame, read back from Kafka. Gone once Kafka keeps it no more."""
+        """The whole frame, read back from Kafka. 410 once Kafka has deleted it."""
         one = found(path, crop=False)
         try:
             jpeg = records.read_frame(one)
@@ -180,7 +184,7 @@ def _tag(of: bytes) -> str:
 
 
 def _picture(jpeg: bytes, tag: str) -> Response:
-    """The picture, or word that it is the one which the browser has."""
+    """The picture, or a 304 where the browser has it."""
     response = Response(jpeg, headers=_PICTURE_HEADERS, content_type="image/jpeg")
     response.set_etag(tag)
     response.make_conditional(request)

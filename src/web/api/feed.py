@@ -1,4 +1,4 @@
-"""Events and alerts as they are stored, told to pages that stay open: server-sent events (HTML Standard, 9.2)."""
+"""Events and alerts as they are stored: server-sent events (HTML Standard, 9.2)."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ from pydantic import BaseModel, Field
 from framewatch.live.feed import Feed, Listener, Wanted
 from framewatch.web.api.docs import of_kind
 from framewatch.web.api.parameters import Confidence, Query, StreamName, Text
-from framewatch.web.api.responses import lasting
+from framewatch.web.api.responses import streaming_response
 from framewatch.web.event_schemas import AlertOut, EventOut, FeedOut
 from framewatch.web.schemas import Problem
 
 _PING_S: Final = 5.0
-_LASTS_S: Final = 600.0  # then the answer ends, and a page that is still there asks again by itself
+_LASTS_S: Final = 600.0  # then the response ends, and a browser that is still there reconnects by itself
 _OPENING: Final = b"retry: 1000\n\n"
 _MIMETYPE: Final = "text/event-stream"
 
 
 class FeedQuery(Query):
-    """What to be told of."""
+    """Filters of the live feed."""
 
     stream: StreamName | None = Field(None, description="of this stream")
     label: Text | None = Field(None, description="with this label")
@@ -33,34 +33,37 @@ class FeedQuery(Query):
 
 
 def blueprint(feed: Feed, lasts_s: float = _LASTS_S) -> APIBlueprint:
-    """The room of the live feed.
+    """The section of the live feed.
 
     Args:
-        feed: what is told.
-        lasts_s: seconds after which an answer ends, so that a thread is not held by a page left open for ever.
+        feed: of events and alerts.
+        lasts_s: seconds after which a response ends, so that a page left open does not hold a thread for ever.
     """
-    room = APIBlueprint("feed", __name__, abp_tags=[Tag(name="events")])
+    section = APIBlueprint("feed", __name__, abp_tags=[Tag(name="events")])
 
-    @room.get("/events/live", responses={"200": of_kind(_MIMETYPE), "503": Problem})
+    @section.get("/events/live", responses={"200": of_kind(_MIMETYPE), "503": Problem})
     def live(query: FeedQuery) -> Response:
         """Events and alerts as they are stored, as server-sent events.
 
-        "event: events" carries {"events": […], "left_out": n}, at most four times a second, one event a second of
-        each stream and label. "event: alert" carries an alert when it is raised and again when it is over.
+        "event: events" carries {"events": […], "left_out": n}, at most four times a second, with one event a second
+        of each stream and label; left_out counts the others. "event: alert" carries an alert when it is raised and
+        again when it has ended.
         """
         wanted = Wanted(query.stream, query.label, query.min_confidence)
-        return lasting(lambda: feed.listener(wanted), lambda listener: _told(feed, listener, lasts_s), _MIMETYPE)
+        return streaming_response(
+            lambda: feed.listener(wanted), lambda listener: _messages(feed, listener, lasts_s), _MIMETYPE
+        )
 
-    return room
+    return section
 
 
-def _told(feed: Feed, listener: Listener, lasts_s: float) -> Iterator[bytes]:
+def _messages(feed: Feed, listener: Listener, lasts_s: float) -> Iterator[bytes]:
     ends_s = time.monotonic() + lasts_s
     yield _OPENING
     while not feed.closed and (left_s := ends_s - time.monotonic()) > 0:
         batch = listener.next(min(_PING_S, left_s))
         if batch is None:
-            yield b": ping\n\n"  # finds out who has left
+            yield b": ping\n\n"  # notices a client that has left
             continue
         for alert in batch.alerts:
             yield _message("alert", AlertOut.of(alert))

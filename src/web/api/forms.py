@@ -1,6 +1,6 @@
 """A file in the body of a request, as multipart/form-data or as the body itself: streamed, within limits.
 
-What has to be refused is refused before anything of the body is read, where the request's head tells it.
+A request is refused before its body is read where its headers are reason enough.
 """
 
 from __future__ import annotations
@@ -33,31 +33,33 @@ _TRANSFER: Final = "Transfer-Encoding"
 _PIECE: Final = 64 * 1024
 
 
-def described_body(*mimetypes: str) -> dict[str, Any]:
-    """For the description of an operation: a form with the file, or the file itself as one of these types."""
+def body_schema(*mimetypes: str) -> dict[str, Any]:
+    """For the documentation of an operation: a form with the file, or the file itself as one of these types."""
     content = {_MULTIPART: {"schema": _FILE}, **{mimetype: {} for mimetype in mimetypes}}
     return {"requestBody": {"required": True, "content": content}}
 
 
-class Sink(Protocol):
+class Writable(Protocol):
     """A binary stream, as far as it is written to."""
 
     def write(self, data: bytes, /) -> Any:
         """Take all of it."""
 
 
-def check_head(request: Request, max_bytes: int, what: str, kinds: tuple[str, ...], by_length: bool = False) -> None:
-    """Refuse a request whose head says that its body cannot be taken.
+def check_headers(
+    request: Request, max_bytes: int, what: str, kinds: tuple[str, ...], needs_length: bool = False
+) -> None:
+    """Refuse a request whose headers say that its body cannot be used.
 
     Args:
-        request: of which nothing of the body is read yet.
+        request: whose body is not read yet.
         max_bytes: of the file.
-        what: it is to be, for messages: ``a picture``.
-        kinds: first halves of the Content-Types that a bare body may have, such as ``image``.
-        by_length: its length must be said beforehand.
+        what: the file should be, for messages: ``a picture``.
+        kinds: top-level media types that a bare body may have, such as ``image``.
+        needs_length: whether a Content-Length is needed.
 
     Raises:
-        HTTPException: it cannot be taken.
+        HTTPException: it cannot be used.
     """
     kind = request.mimetype
     if kind not in {_MULTIPART, _OCTETS} and kind.partition("/")[0] not in kinds:
@@ -70,28 +72,28 @@ def check_head(request: Request, max_bytes: int, what: str, kinds: tuple[str, ..
     if (request.content_length or 0) > max_bytes + FORM_BYTES:
         raise too_large(max_bytes, what)
     chunked = _TRANSFER in request.headers
-    if chunked and by_length:
-        raise LengthRequired("say the length of the body beforehand, by Content-Length: no chunks")
+    if chunked and needs_length:
+        raise LengthRequired("send a Content-Length: an upload may not be chunked")
     if not chunked and not request.content_length:
         raise BadRequest(f"the request has no body: {what} is needed")
 
 
 def too_large(max_bytes: int, what: str, more: str = "") -> HTTPException:
-    """A 413 that says what is allowed."""
+    """A 413 that says how much is allowed."""
     return RequestEntityTooLarge(f"{what} may have at most {max_bytes / 1e6:g} MB{more}")
 
 
-def read_file(request: Request, max_bytes: int, what: str, into: Sink) -> str | None:
+def read_file(request: Request, max_bytes: int, what: str, into: Writable) -> str | None:
     """Write the request's one file into a binary stream, as it comes.
 
     Args:
-        request: whose head was looked at by ``check_head``.
+        request: checked by ``check_headers``.
         max_bytes: of the file.
         what: it is, for messages: ``a picture``.
-        into: what is written to. What it raises comes through.
+        into: written to. Its exceptions are passed on.
 
     Returns:
-        The file's name as the client says it; None for a bare body.
+        The file's name as the client gave it; None for a bare body.
 
     Raises:
         HTTPException: it does not come as it should.
@@ -126,7 +128,7 @@ def read_file(request: Request, max_bytes: int, what: str, into: Sink) -> str | 
 class _Once:
     """The one file that a request may have, with its bytes counted."""
 
-    def __init__(self, into: Sink, max_bytes: int, what: str) -> None:
+    def __init__(self, into: Writable, max_bytes: int, what: str) -> None:
         self._into = into
         self._max_bytes, self._what = max_bytes, what
         self.count = 0

@@ -1,4 +1,4 @@
-"""Live pictures: MJPEG, snapshots, and which streams there are."""
+"""Live pictures: MJPEG, snapshots, and the list of streams."""
 
 from __future__ import annotations
 
@@ -17,20 +17,20 @@ from framewatch.live.frame import BOUNDARY, OPENING, LiveFrame, part_of
 from framewatch.live.hub import LiveHub
 from framewatch.vision.jpeg import encode_jpeg
 from framewatch.web.api.docs import of_kind
-from framewatch.web.api.responses import UNBUFFERED, lasting
+from framewatch.web.api.responses import UNBUFFERED, streaming_response
 from framewatch.web.schemas import Problem, StreamsOut
 from framewatch.web.security.headers import PICTURE_POLICY
 
-_TAG: Final = Tag(name="live", description="What is seen now.")
+_TAG: Final = Tag(name="live", description="Live pictures and the state of the streams.")
 _MJPEG: Final[ResponseDict] = {200: of_kind("multipart/x-mixed-replace"), 503: Problem}
 _REPEAT_S: Final = 1.0
-_MAX_WAITS: Final = 600  # then the answer ends, and a page that is still there asks again
+_MAX_WAITS: Final = 600  # then the response ends, and a page that is still there reconnects
 _BLANK: Final = part_of(encode_jpeg(np.zeros((9, 16, 3), np.uint8)))
 _HEADERS: Final = {**UNBUFFERED, **PICTURE_POLICY}
 
 
 class StreamPath(BaseModel):
-    """A stream in an address."""
+    """A stream in a path."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -38,69 +38,69 @@ class StreamPath(BaseModel):
 
 
 def blueprint(hub: LiveHub) -> APIBlueprint:
-    """The live room over a hub."""
-    room = APIBlueprint("live", __name__, abp_tags=[_TAG])
+    """The section of the live pictures."""
+    section = APIBlueprint("live", __name__, abp_tags=[_TAG])
 
-    @room.get("/video", summary="Live picture (MJPEG)", responses=_MJPEG)
+    @section.get("/video", summary="Live picture (MJPEG)", responses=_MJPEG)
     def video() -> Response:
-        """Of the stream that is alive; of the first by name where several are."""
+        """Of the stream that is alive; where several are, of the first by name."""
         return _mjpeg(hub, None)
 
-    @room.get("/video/<stream>", summary="Live picture of one stream (MJPEG)", responses=_MJPEG)
+    @section.get("/video/<stream>", summary="Live picture of one stream (MJPEG)", responses=_MJPEG)
     def video_of(path: StreamPath) -> Response:
-        """Waits for its first frame when there is none yet."""
+        """Waits for the first frame where there is none yet."""
         return _mjpeg(hub, path.stream)
 
     answers: ResponseDict = {200: of_kind("image/jpeg"), 404: Problem, 500: Problem}
 
-    @room.get("/snapshot/<stream>.jpg", summary="The newest picture of a stream", responses=answers)
+    @section.get("/snapshot/<stream>.jpg", summary="Newest picture of a stream", responses=answers)
     def snapshot(path: StreamPath) -> Response:
-        """``X-Timestamp`` is its capture time, ``X-Frame`` its number."""
+        """``X-Timestamp`` is its capture time in seconds, ``X-Frame`` its number."""
         stream = path.stream
         frame = hub.newest(stream)
         if frame is None:
-            known = ", ".join(s.stream for s in hub.streams()) or "none yet"
-            abort(404, f"no picture of a stream {stream!r} here; streams: {known}")
+            names = ", ".join(s.stream for s in hub.streams()) or "none yet"
+            abort(404, f"no picture of a stream {stream!r} here; streams: {names}")
         jpeg = frame.jpeg
         if jpeg is None:
             abort(500, f"the picture of frame {frame.number} of stream {stream!r} cannot be drawn: the log says why")
         headers = {"X-Timestamp": f"{frame.time_us / 1e6:.6f}", "X-Frame": str(frame.number), **_HEADERS}
         return Response(jpeg, mimetype="image/jpeg", headers=headers)
 
-    @room.get("/streams", summary="All streams and what is seen now", responses={200: StreamsOut})
+    @section.get("/streams", summary="All streams", responses={200: StreamsOut})
     def streams() -> Response:
-        """With the newest frame of each, its age, the rate and what waits."""
+        """With each stream's newest frame, its labels, age, frame rate and lag."""
         return jsonify(streams=[asdict(status) for status in hub.streams()])
 
-    return room
+    return section
 
 
 def _mjpeg(hub: LiveHub, stream: str | None) -> Response:
-    """The live answer.
+    """The live picture of a stream, or of whichever is alive.
 
     Raises:
-        ServiceUnavailable: every place for a viewer is taken.
+        ServiceUnavailable: there are too many viewers.
     """
     mimetype = f"multipart/x-mixed-replace; boundary={BOUNDARY}"
-    return lasting(hub.viewer, lambda _: _parts(hub, stream), mimetype, _HEADERS)
+    return streaming_response(hub.viewer, lambda _: _parts(hub, stream), mimetype, _HEADERS)
 
 
 def _parts(hub: LiveHub, stream: str | None) -> Iterator[bytes]:
-    """Each newest picture as a part; the last one again each second while nothing new comes.
+    """Each newest picture as a part; the last one again each second while there is no newer one.
 
-    One that was erased, or whose stream is another worker's by now, is taken off by a black one: whoever watches
-    would have it before them for as long as they stay.
+    A picture that was erased, or whose stream another worker has taken over, is replaced by a black one: it would
+    otherwise stay on the viewer's screen.
     """
     yield OPENING
     seen = 0
     last: LiveFrame | None = None
-    shown: str | None = stream
+    current: str | None = stream
     waits = 0
     while not hub.closed and waits < _MAX_WAITS:
         if stream is None:
-            shown = _still_or_another(hub, shown)
-        frame = hub.wait_newer(shown, seen, _REPEAT_S)
-        if last is not None and not hub.shows(last):
+            current = _stream_to_show(hub, current)
+        frame = hub.wait_newer(current, seen, _REPEAT_S)
+        if last is not None and not hub.is_current(last):
             last, seen = None, 0  # another stream's picture may be older
             yield _BLANK
         if frame is not None:
@@ -108,11 +108,11 @@ def _parts(hub: LiveHub, stream: str | None) -> Iterator[bytes]:
         if last is not None and last.part:
             yield last.part
         else:
-            # Nothing to show yet. A line among the first part's headers harms no reader, and finds out who has left.
+            # No frame yet. A line among the headers of the first part disturbs no reader, and notices who has left.
             waits += 1
             yield f"X-Waiting: {waits}\r\n".encode()
 
 
-def _still_or_another(hub: LiveHub, shown: str | None) -> str | None:
-    """The stream to show where none was asked for: the same one while it is alive."""
-    return hub.pick() if shown is None or not hub.is_alive(shown) else shown
+def _stream_to_show(hub: LiveHub, current: str | None) -> str | None:
+    """The stream to show where none was named: the current one while it is alive."""
+    return hub.pick() if current is None or not hub.is_alive(current) else current

@@ -1,4 +1,4 @@
-"""Figures for Prometheus: counted where things happen, read when they are asked for."""
+"""Metrics for Prometheus: counted where things happen, collected at each scrape."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from framewatch.live.hub import LiveHub
 from framewatch.model.health import Health
 from framewatch.web.api.docs import of_kind
 
-TAG: Final = Tag(name="state", description="What this worker is and how it does.")
+TAG: Final = Tag(name="state", description="Health, metrics and configuration of this worker.")
 
 _COUNTERS: Final = {
     "received": ("frames_received", "Records taken from the topic"),
@@ -31,8 +31,8 @@ _COUNTERS: Final = {
 }
 
 
-class _Figures(Collector):
-    """What the worker knows of itself at the moment it is asked."""
+class _WorkerCollector(Collector):
+    """The worker's metrics at the moment of a scrape."""
 
     def __init__(self, hub: LiveHub, health: Callable[[], Health], about: dict[str, str]) -> None:
         self._hub = hub
@@ -40,7 +40,7 @@ class _Figures(Collector):
         self._about = about
 
     def collect(self) -> Iterator[Metric]:
-        """Every figure but the histograms, which are metrics of their own."""
+        """All metrics but the histograms, which are registered by themselves."""
         health = self._health()
         for counter, (name, text) in _COUNTERS.items():
             yield CounterMetricFamily(f"framewatch_{name}", text, health.counts.get(counter, 0))
@@ -53,13 +53,13 @@ class _Figures(Collector):
             )
         yield GaugeMetricFamily("framewatch_viewers", "Live viewers", self._hub.viewers)
         sinks = "up" if health.problem is None else "down"
-        parts = {"broker": health.broker, "store": health.store, "sinks": sinks}
-        up = GaugeMetricFamily("framewatch_up", "Whether a part answers", labels=["part"])
-        for part, state in parts.items():
-            up.add_metric([part], float(state == "up"))
+        components = {"broker": health.broker, "store": health.store, "sinks": sinks}
+        up = GaugeMetricFamily("framewatch_up", "Whether a component answers or works", labels=["component"])
+        for component, state in components.items():
+            up.add_metric([component], float(state == "up"))
         yield up
         yield from self._of_streams()
-        yield InfoMetricFamily("framewatch_build", "What runs", self._about)
+        yield InfoMetricFamily("framewatch_build", "Version and classifier", self._about)
 
     def _of_streams(self) -> Iterator[Metric]:
         """At most as many of each as the hub has streams, whose number is bounded."""
@@ -72,26 +72,26 @@ class _Figures(Collector):
 
 
 def blueprint(hub: LiveHub, health: Callable[[], Health], stats: Stats | None, about: dict[str, str]) -> APIBlueprint:
-    """The room of the figures.
+    """The section of the metrics.
 
     Args:
         hub: of the live pictures.
-        health: gives the health as last seen.
+        health: gives the health as last checked.
         stats: has the histograms; without it there are none.
-        about: what runs, as text by name.
+        about: labels of ``framewatch_build_info``.
     """
-    registry = CollectorRegistry()  # one for each application: the library's own is one for the process
-    registry.register(_Figures(hub, health, about))
+    registry = CollectorRegistry()  # one for each application: the library's default is one for the process
+    registry.register(_WorkerCollector(hub, health, about))
     if stats is not None:
         for histogram in stats.histograms:
             registry.register(histogram)
     ProcessCollector(registry=registry)
-    room = APIBlueprint("metrics", __name__, abp_tags=[TAG])
+    section = APIBlueprint("metrics", __name__, abp_tags=[TAG])
 
-    @room.get("/metrics", summary="Figures for Prometheus", responses={200: of_kind("text/plain")})
+    @section.get("/metrics", summary="Metrics for Prometheus", responses={200: of_kind("text/plain")})
     def metrics() -> Response:
         """In the text format of Prometheus, or in OpenMetrics where the client prefers that."""
         encode, content_type = choose_encoder(request.headers.get("Accept", ""))
         return Response(encode(registry), content_type=content_type, headers={"Cache-Control": "no-store"})
 
-    return room
+    return section

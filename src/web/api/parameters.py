@@ -1,4 +1,4 @@
-"""What requests may ask by: names, times, limits and cursors, as pydantic types. Anything else is refused."""
+"""Query parameters as pydantic types: names, times, limits and cursors. Anything else is refused."""
 
 from __future__ import annotations
 
@@ -29,12 +29,12 @@ def _moment(given: Any) -> int:
 
 def _storable(text: str) -> str:
     if not is_storable(text):
-        raise ValueError("empty text, and text with a NUL or half a character, stands in no event")
+        raise ValueError("no event has empty text, or text with a NUL or half a character")
     return text
 
 
 def _cursor(given: Any) -> int:
-    """The time a cursor stands for, if it is one of ours to the letter."""
+    """The time that a cursor encodes, if it is exactly one of ours."""
     if isinstance(given, str) and given.isascii() and len(given) <= 40:
         try:
             time_us = int(base64.urlsafe_b64decode(given + "=" * (-len(given) % 4)))
@@ -42,11 +42,11 @@ def _cursor(given: Any) -> int:
             time_us = -1
         if 0 <= time_us <= _MOST_US and cursor_of(time_us) == given:
             return time_us
-    raise ValueError("expected the next_cursor of the page before, as it was given")
+    raise ValueError("expected the next_cursor of the previous page, unchanged")
 
 
 def cursor_of(time_us: int) -> str:
-    """The time as a cursor: text that means nothing to its bearer."""
+    """The time as a cursor: opaque text."""
     return base64.urlsafe_b64encode(str(time_us).encode()).decode().rstrip("=")
 
 
@@ -61,13 +61,13 @@ Limit = Annotated[int, Field(ge=1, le=MAX_PAGE)]
 
 
 class Query(BaseModel):
-    """Parameters of a request; one that is not known is refused."""
+    """Parameters of a request; unknown ones are refused."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
 class Period(Query):
-    """A stretch of time."""
+    """A period of capture time."""
 
     since: Moment | None = Field(
         None, description="captured at or after: ISO 8601 (UTC unless it names a zone), or an age such as 15m, 2h, 7d"
@@ -77,36 +77,36 @@ class Period(Query):
     @model_validator(mode="after")
     def _in_order(self) -> Self:
         if self.since is not None and self.until is not None and self.since >= self.until:
-            raise ValueError("got a since that is not before until: nothing can be in that period")
+            raise ValueError("got a since that is not before until: that period is empty")
         return self
 
 
-class Which(Period):
-    """What is meant, of streams, labels and times."""
+class Filters(Period):
+    """Stream, label and period."""
 
     stream: StreamName | None = Field(None, description="of this stream")
     label: Text | None = Field(None, description="with this label")
 
     def where(self) -> EventFilter:
-        """The same in the store's terms."""
+        """The filter for the store."""
         return EventFilter(self.stream, self.label, self.since, self.until)
 
 
-class WhichEvents(Which):
-    """Which events are meant."""
+class EventFilters(Filters):
+    """Filters of events."""
 
     min_confidence: Confidence | None = Field(None, description="with at least this confidence, 0 to 1")
 
     def where(self) -> EventFilter:
-        """The same in the store's terms."""
+        """The filter for the store."""
         return EventFilter(self.stream, self.label, self.since, self.until, self.min_confidence)
 
 
 class Paged(Query):
-    """Which part of a long list."""
+    """One page of a list."""
 
-    limit: Limit = Field(50, description="rows, about: all of one time stand on one page")
-    cursor: Cursor | None = Field(None, description="next_cursor of the page before")
+    limit: Limit = Field(50, description="rows; more where several have the same time, which stay on one page")
+    cursor: Cursor | None = Field(None, description="next_cursor of the previous page")
 
 
 def now_us() -> int:

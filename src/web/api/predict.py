@@ -1,4 +1,4 @@
-"""What a classifier says of one uploaded picture."""
+"""Classifies single pictures."""
 
 from __future__ import annotations
 
@@ -19,28 +19,28 @@ from werkzeug.exceptions import BadRequest, InternalServerError, ServiceUnavaila
 from framewatch.errors import BadPicture
 from framewatch.model.detection import Detection
 from framewatch.vision.images import Picture, read_picture
-from framewatch.web.api.forms import check_head, described_body, read_file
-from framewatch.web.predictor import NoAnswer, Prediction, PredictionFailed, Predictor
+from framewatch.web.api.forms import body_schema, check_headers, read_file
+from framewatch.web.predictor import Prediction, PredictionFailed, Predictor, PredictorBusy
 from framewatch.web.schemas import ClassesOut, PredictionOut, Problem
 from framewatch.web.security.rate import RateLimit
 
 _WHAT: Final = "a picture"
 _TRY_AGAIN_S: Final = 1
 
-_TAG: Final = Tag(name="pictures", description="Questions about single pictures.")
-_BODY: Final = described_body("image/jpeg", "image/png", "image/webp")
+_TAG: Final = Tag(name="pictures", description="Classification of single pictures.")
+_BODY: Final = body_schema("image/jpeg", "image/png", "image/webp")
 _ANSWERS: Final[ResponseDict] = {200: PredictionOut, **dict.fromkeys((400, 408, 413, 415, 429, 500, 503), Problem)}
 
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What clients may ask of ``/predict``.
+    """Limits of ``/predict``.
 
     Attributes:
         max_bytes: of a picture's file.
         per_minute: pictures of one client.
         at_a_time: pictures of all clients together that are received, decoded or classified.
-        answer_s: seconds that a picture may wait for its answer.
+        answer_s: seconds that a picture may wait for its result.
     """
 
     max_bytes: int = 10_000_000
@@ -50,23 +50,23 @@ class Limits:
 
 
 def blueprint(predictor: Predictor, limits: Limits) -> APIBlueprint:
-    """The room of the questions, over whoever answers them."""
-    room = APIBlueprint("predict", __name__, abp_tags=[_TAG])
+    """The section of single pictures."""
+    section = APIBlueprint("predict", __name__, abp_tags=[_TAG])
     rate = RateLimit(limits.per_minute)
-    places = threading.BoundedSemaphore(limits.at_a_time)
+    free = threading.BoundedSemaphore(limits.at_a_time)
     decoding = threading.Lock()  # the largest picture takes 260 MB while it is decoded
 
-    @room.get("/classes", summary="Names of everything that can be seen", responses={200: ClassesOut})
+    @section.get("/classes", summary="Labels of the classifier", responses={200: ClassesOut})
     def classes() -> Response:
         """In the order of the model's outputs."""
         return jsonify(predictor.labels)
 
-    @room.post("/predict", summary="What is seen in a picture", responses=_ANSWERS, openapi_extensions=_BODY)
+    @section.post("/predict", summary="Classify a picture", responses=_ANSWERS, openapi_extensions=_BODY)
     def predict() -> Response:
-        """Of a form's file, or of the body. Nothing is kept."""
-        check_head(request, limits.max_bytes, _WHAT, ("image",))
+        """As the file of a form, or as the body. Nothing of it is stored."""
+        check_headers(request, limits.max_bytes, _WHAT, ("image",))
         rate.check(request.remote_addr or "", "pictures")
-        with _one_of(places, limits.at_a_time):
+        with _slot(free, limits.at_a_time):
             file = io.BytesIO()  # nothing of it touches the disk
             read_file(request, limits.max_bytes, _WHAT, file)
             try:
@@ -76,7 +76,7 @@ def blueprint(predictor: Predictor, limits: Limits) -> APIBlueprint:
                 prediction = predictor.predict(picture.image, limits.answer_s)
             except BadPicture as error:
                 raise BadRequest(str(error)) from None
-            except NoAnswer as error:
+            except PredictorBusy as error:
                 raise ServiceUnavailable(f"{error}; try again", retry_after=_TRY_AGAIN_S) from None
             except PredictionFailed as error:
                 raise InternalServerError(str(error)) from None
@@ -84,21 +84,21 @@ def blueprint(predictor: Predictor, limits: Limits) -> APIBlueprint:
         response.headers["Cache-Control"] = "no-store"
         return response
 
-    return room
+    return section
 
 
 @contextmanager
-def _one_of(places: threading.BoundedSemaphore, count: int) -> Iterator[None]:
-    if not places.acquire(blocking=False):
-        raise ServiceUnavailable(f"{count} pictures are being looked at: try again", retry_after=_TRY_AGAIN_S)
+def _slot(free: threading.BoundedSemaphore, count: int) -> Iterator[None]:
+    if not free.acquire(blocking=False):
+        raise ServiceUnavailable(f"{count} pictures are being classified: try again", retry_after=_TRY_AGAIN_S)
     try:
         yield
     finally:
-        places.release()
+        free.release()
 
 
 def _as_json(prediction: Prediction, picture: Picture) -> dict[str, Any]:
-    """The answer, with places in pixels of the uploaded picture."""
+    """The result, with boxes and landmarks in pixels of the uploaded picture."""
     main = max(prediction.detections, key=_prominence, default=None)
     scale = (picture.width / picture.image.shape[1], picture.height / picture.image.shape[0])
     answer: dict[str, Any] = {
@@ -110,13 +110,13 @@ def _as_json(prediction: Prediction, picture: Picture) -> dict[str, Any]:
         "width": picture.width,
         "height": picture.height,
     }
-    if main is None:  # classifiers of the whole picture always see something, so this one looks for faces
+    if main is None:  # classifiers of the whole picture always give a label, so this one looks for faces
         answer["detail"] = "no face was found in the picture"
     return answer
 
 
 def _prominence(detection: Detection) -> tuple[float, float]:
-    """What is largest comes first: the whole picture, then the nearest face."""
+    """Sort key by size: the whole picture, then the largest face."""
     area = detection.box.width * detection.box.height if detection.box else math.inf
     return area, detection.confidence
 

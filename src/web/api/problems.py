@@ -1,6 +1,6 @@
-"""Errors of every kind as problem details (RFC 9457): one form, whoever raises them, and no secrets.
+"""All errors as problem details (RFC 9457), without secrets.
 
-What a client sent comes back only in part and cut short, so that an error is small whatever was sent.
+Of what a client sent only a short part is repeated, so an error is small whatever was sent.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ _log = logging.getLogger(__name__)
 
 MIMETYPE: Final = "application/problem+json"
 
-# Endpoints that heed no parameters and take any: pages and pictures are asked for anew by one, probes have their own.
+# Endpoints that ignore all parameters: pages and pictures are reloaded by one, probes add their own.
 ANY_PARAMETERS: Final = frozenset({
     "static", "home", "icon", "health_page", "metrics.metrics", "live.video", "live.video_of", "live.snapshot",
     "events.crop", "events.frame", "docs.page", "docs.openapi", "docs.swagger-ui_css", "docs.swagger-ui-bundle_js",
@@ -40,10 +40,10 @@ class Invalid(UnprocessableEntity):
         """Say what is wrong.
 
         Args:
-            errors: place and reason of each value that cannot be used.
+            errors: where each value is that cannot be used, and why it cannot.
         """
-        shown = errors[:_MAX_ERRORS]
-        self.errors = [{"loc": [_short(part) for part in loc], "msg": msg[:_MAX_TEXT]} for loc, msg in shown]
+        first = errors[:_MAX_ERRORS]
+        self.errors = [{"loc": [_short(part) for part in loc], "msg": msg[:_MAX_TEXT]} for loc, msg in first]
         super().__init__("; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in self.errors[:3]))
 
 
@@ -52,19 +52,19 @@ def answer_with_problems(app: Flask) -> None:
 
     @app.before_request
     def refuse_repeated() -> None:
-        """Refuse a parameter given twice: else only the first would count, and nobody would know."""
+        """Refuse a parameter given twice: else only the first would count, unnoticed."""
         twice = [name for name, values in request.args.lists() if len(values) > 1]
         if twice:
             raise Invalid([([name], "given more than once") for name in twice])
 
     @app.before_request
     def refuse_unknown() -> None:
-        """Refuse parameters where none are known; who sends one means something by it."""
+        """Refuse parameters where there are none: whoever sends one expects an effect."""
         view = app.view_functions.get(request.endpoint or "")
         if view is None or request.method == "OPTIONS" or request.endpoint in ANY_PARAMETERS:
             return
         if request.args and "query" not in signature(view).parameters:
-            raise Invalid([([name], "this address has no such parameter") for name in request.args])
+            raise Invalid([([name], "there is no such parameter here") for name in request.args])
 
     @app.errorhandler(HTTPException)
     def problem(error: HTTPException) -> Response:
@@ -80,14 +80,14 @@ def answer_with_problems(app: Flask) -> None:
 
     @app.errorhandler(Unavailable)
     def unavailable(error: Unavailable) -> Response:
-        """Without the error's own text: it has addresses of servers in it."""
+        """Without the error's own text: it may hold addresses of servers."""
         _log.debug("%s %s: %s", request.method, request.path[:_MAX_NAME], error)
-        text = "what this needs (the store, or Kafka) does not answer now: try again"
+        text = "the store or Kafka does not answer now: try again"
         return problem(ServiceUnavailable(text, retry_after=_TRY_AGAIN_S))
 
 
-def refuse(error: ValidationError) -> NoReturn:
-    """Raise what pydantic found wrong in a request.
+def raise_invalid(error: ValidationError) -> NoReturn:
+    """Raise the errors that pydantic found in a request.
 
     Raises:
         Invalid: always.

@@ -1,6 +1,6 @@
-"""Answers of two kinds: JSON at once, and those that take a while to be read: live pictures, the feed, downloads.
+"""JSON responses, and streaming ones: live pictures, the feed, downloads.
 
-Each of the second kind holds a thread of the server, so the places for them are counted, and given back when the
+A streaming response holds a thread of the server, so their number is limited; its slot is released when the
 connection ends, however it does.
 """
 
@@ -16,7 +16,7 @@ from werkzeug.exceptions import ServiceUnavailable
 
 from framewatch.errors import CapacityExceeded
 
-# No cache may keep it, no proxy may gather it before passing it on.
+# No cache may store it, no proxy may buffer it.
 UNBUFFERED: Final = {"Cache-Control": "no-store, no-transform", "X-Accel-Buffering": "no"}
 
 _TRY_AGAIN_S: Final = 10
@@ -24,36 +24,36 @@ _TRY_AGAIN_S: Final = 10
 _T = TypeVar("_T")
 
 
-def answer(model: BaseModel) -> Response:
+def json_response(model: BaseModel) -> Response:
     """The model as JSON."""
     return Response(model.model_dump_json(), content_type="application/json")
 
 
-def lasting(
-    place: Callable[[], AbstractContextManager[_T]],
+def streaming_response(
+    slot: Callable[[], AbstractContextManager[_T]],
     parts: Callable[[_T], Iterator[bytes]],
     content_type: str,
     headers: Mapping[str, str] = UNBUFFERED,
 ) -> Response:
-    """The answer, once there is a place for it.
+    """A streaming response, or a 503 where all slots are taken.
 
     Args:
-        place: takes one, and gives it back when it is left.
-        parts: of the answer's body, given what the place is of. What it raises before it returns is an answer of
-            its own: afterwards the answer has begun, and nothing more can be said.
-        content_type: of the answer.
-        headers: of the answer.
+        slot: takes a slot while it is entered; raises CapacityExceeded where there is none.
+        parts: gives the parts of the body, given the value of the slot. Only what it raises before it returns
+            becomes an error response: afterwards the response has begun.
+        content_type: of the response.
+        headers: of the response.
 
     Raises:
-        ServiceUnavailable: every place is taken.
+        ServiceUnavailable: all slots are taken.
     """
-    if request.method == "HEAD":  # nothing follows, so nothing is taken that the end of an answer would give back
+    if request.method == "HEAD":  # there is no body, so no slot is needed, nor anything that would release it
         return Response(headers=dict(headers), content_type=content_type)
     with ExitStack() as taken:
         try:
-            held = taken.enter_context(place())
+            value = taken.enter_context(slot())
         except CapacityExceeded as error:
             raise ServiceUnavailable(f"{error}; try again later", retry_after=_TRY_AGAIN_S) from None
-        response = Response(parts(held), headers=dict(headers), content_type=content_type)
+        response = Response(parts(value), headers=dict(headers), content_type=content_type)
         response.call_on_close(taken.pop_all().close)
     return response

@@ -1,4 +1,4 @@
-"""What comes in on a connection: buffered, and within limits while a body is read."""
+"""Buffered reading from a connection, with limits on the size and speed of a body."""
 
 from __future__ import annotations
 
@@ -11,24 +11,24 @@ from typing import Any, Final
 
 from cheroot.makefile import StreamReader
 
-MAX_HEAD_BYTES: Final = 64 * 1024
+MAX_HEADER_BYTES: Final = 64 * 1024
 
-_END_OF_HEAD: Final = b"\r\n\r\n"
+_END_OF_HEADERS: Final = b"\r\n\r\n"
 _BODY_S: Final = 8.0  # that a body may take, and then a second more
 _BODY_BYTES_PER_S: Final = 64 * 1024  # for each of these
 _LEAD_S: Final = 60.0  # that a body may be ahead of this speed, to rest later: else a long one could rest for hours
 
-# Where a WSGI application finds what it calls with the bytes that the body at hand may have, where it wants more than
-# the server lets in for all. It does so before it reads the body, and once it knows whose it is.
+# Key of the WSGI environment for a function by which the application allows a larger body than the server does for
+# all. It is called with the number of bytes before the body is read, once the client is known.
 ALLOW_BODY: Final = "framewatch.allow_body"
 
 
 class BodyTooLarge(OSError):
-    """More of a body came than any answer wants."""
+    """More of a body came than is allowed."""
 
 
-class _Incoming(socket.SocketIO):
-    """The bytes of a connection, within limits while a body is read."""
+class _LimitedSocket(socket.SocketIO):
+    """Reads from a connection, within limits while a body is read."""
 
     def __init__(self, sock: socket.socket, mode: Any) -> None:
         super().__init__(sock, mode)
@@ -38,7 +38,7 @@ class _Incoming(socket.SocketIO):
 
     @contextmanager
     def reading_body(self, max_bytes: int) -> Iterator[None]:
-        """Whatever is read meanwhile is a body's."""
+        """Count what is read meanwhile as a body."""
         self._due_s = time.monotonic() + _BODY_S
         self._max_bytes = self._left = max_bytes
         try:
@@ -47,14 +47,14 @@ class _Incoming(socket.SocketIO):
             self._due_s = None
 
     def allow_body(self, max_bytes: int) -> None:
-        """Let the body that is read be this long, if that is longer."""
+        """Allow the current body to be this long, if that is more than now."""
         more = max(0, max_bytes - self._max_bytes)
         self._max_bytes += more
         self._left += more
 
     def read(self, size: int = -1) -> bytes | None:
-        """Read what has come, with memory for no more than a little, whatever size a client claims."""
-        return super().read(min(size, MAX_HEAD_BYTES)) if size > 0 else super().read(size)
+        """Read what has come, at most 64 KiB at a time, whatever size a client claims."""
+        return super().read(min(size, MAX_HEADER_BYTES)) if size > 0 else super().read(size)
 
     def readinto(self, buffer: Any) -> int | None:
         """Read what has come, waiting for something to come.
@@ -82,23 +82,23 @@ class _Incoming(socket.SocketIO):
 
 
 class Reader(StreamReader):
-    """What came on a connection and is not read yet."""
+    """A buffered reader of a connection."""
 
     def __init__(self, sock: socket.socket, mode: str, bufsize: int) -> None:
         # Past cheroot's own constructor, which takes a plain SocketIO.
-        raw: Any = _Incoming(sock, mode)
+        raw: Any = _LimitedSocket(sock, mode)
         super(StreamReader, self).__init__(raw, bufsize)
         self.bytes_read = 0
 
     def buffered(self) -> bytes:
-        """All of it, without waiting for more."""
+        """All that came and is not read yet, without waiting for more."""
         return self.peek(1) if super().has_data() else b""  # type: ignore[no-untyped-call]  # cheroot's own gap
 
-    def forget(self) -> None:
-        """Throw away what is buffered."""
+    def discard(self) -> None:
+        """Discard what is buffered."""
         self._read_buf, self._read_pos = b"", 0  # of _pyio's reader, as cheroot itself uses them
 
     def has_data(self) -> bool:
-        """Whether a whole head is there, or more than one may have; cheroot asks this before it waits for more."""
+        """Whether all headers of a request are there, or too many; called by cheroot before it waits for more."""
         buffered = self.buffered()
-        return _END_OF_HEAD in buffered or len(buffered) >= MAX_HEAD_BYTES
+        return _END_OF_HEADERS in buffered or len(buffered) >= MAX_HEADER_BYTES

@@ -1,7 +1,7 @@
-"""Heads of requests, read strictly: what can be understood in two ways is refused (RFC 9112, 11.2).
+"""Strict parsing of request headers: what can be understood in two ways is refused (RFC 9112, 11.2).
 
-cheroot takes the last of several Content-Length, lets chunks win over it, and forgives spaces before a colon. A proxy
-before it may see it the other way round, and take for the body what is the next request here.
+cheroot takes the last of several Content-Length, lets chunks win over it, and allows spaces before a colon. A proxy
+before it may decide otherwise, and take for a body what is the next request here (request smuggling).
 """
 
 from __future__ import annotations
@@ -33,13 +33,13 @@ _NUMBER: Final = re.compile(rb"[0-9]{1,18}")
 
 
 class StrictRequest(HTTPRequest):
-    """A request whose head is read strictly, and whose first errors look like all others."""
+    """A request whose headers are parsed strictly, and whose errors look like the application's."""
 
     def header_reader(self, rfile: Any, headers: dict[bytes, bytes]) -> None:
-        """Read the head's lines into the headers; cheroot calls it.
+        """Read the header lines; called by cheroot.
 
         Raises:
-            ValueError: they cannot be understood in one way only. Its text goes to the client.
+            ValueError: they are ambiguous or malformed. Its text goes to the client.
         """
         for count in range(_MAX_LINES + 1):
             line = rfile.readline()
@@ -55,20 +55,20 @@ class StrictRequest(HTTPRequest):
     def _take(self, line: bytes, headers: dict[bytes, bytes]) -> None:
         matched = _LINE.fullmatch(line)
         if matched is None:
-            raise ValueError(f"no header: {_shown(line)}")
+            raise ValueError(f"not a header line: {_quoted(line)}")
         name, value = matched[1].title(), matched[2]
-        if b"_" in name:  # for the application it would be the same as one with a hyphen
+        if b"_" in name:  # in WSGI it would be the same as one with a hyphen
             return
         if name in headers:
             if name in _ONCE:
-                raise ValueError(f"{_shown(name)} is given more than once")
+                raise ValueError(f"{_quoted(name)} is given more than once")
             value = headers[name] + b", " + value
         headers[name] = value
 
     def _check_length(self, headers: dict[bytes, bytes]) -> None:
         length, coding = headers.get(b"Content-Length"), headers.get(b"Transfer-Encoding")
         if length is not None and not _NUMBER.fullmatch(length):
-            raise ValueError(f"Content-Length is no number of bytes: {_shown(length)}")
+            raise ValueError(f"Content-Length is no number of bytes: {_quoted(length)}")
         if coding is None:
             return
         if length is not None:
@@ -76,10 +76,10 @@ class StrictRequest(HTTPRequest):
         if self.response_protocol != "HTTP/1.1":
             raise ValueError("HTTP/1.0 has no Transfer-Encoding")
         if coding.lower() != b"chunked":
-            raise ValueError(f"Transfer-Encoding can only be chunked, got {_shown(coding)}")
+            raise ValueError(f"Transfer-Encoding can only be chunked, got {_quoted(coding)}")
 
     def simple_response(self, status: object, msg: str | bytes = "") -> None:
-        """Answer with a problem (RFC 9457) what comes before the application, and close."""
+        """Answer with a problem (RFC 9457) before the application is called, and close the connection."""
         code = int(str(status)[:3])
         title = http.HTTPStatus(code).phrase
         detail = msg.decode("latin-1") if isinstance(msg, bytes) else msg
@@ -96,9 +96,9 @@ class StrictRequest(HTTPRequest):
         }
         head = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
         self.sent_headers = self.close_connection = True
-        self.conn.lingers()  # else what is not read yet would take the answer with it
+        self.conn.delay_close()  # else the unread rest would reset the connection before the client has the answer
         self.conn.wfile.write(f"{self.server.protocol} {code} {title}\r\n{head}\r\n".encode() + body)
 
 
-def _shown(raw: bytes) -> str:
+def _quoted(raw: bytes) -> str:
     return repr(raw[:60].decode("latin-1"))

@@ -1,4 +1,4 @@
-"""What every answer tells browsers they may do with it."""
+"""Security headers of every response."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Final
 
 from flask import Flask, Response, request
 
-from framewatch.web.security.origin import asking_origin
+from framewatch.web.security.origin import origin_of
 
 CONTENT_POLICY: Final = "; ".join(
     (
@@ -15,7 +15,7 @@ CONTENT_POLICY: Final = "; ".join(
         "script-src 'self'",
         "style-src 'self'",
         "connect-src 'self'",
-        # blob: is for pictures and videos that the page itself has, before they are uploaded.
+        # blob: is for pictures and videos of the page itself, before they are uploaded.
         "img-src 'self' blob:",
         "media-src 'self' blob:",
         "object-src 'none'",
@@ -25,7 +25,7 @@ CONTENT_POLICY: Final = "; ".join(
     )
 )
 PICTURE_POLICY: Final = {
-    # A picture opened by itself is shown by a page of the browser's own making, which has its style inline.
+    # A picture opened by itself is shown in a page of the browser's own, with an inline style.
     "Content-Security-Policy": "default-src 'none'; img-src 'self'; style-src 'unsafe-inline'; frame-ancestors 'none'"
 }
 _UNUSED: Final = (
@@ -46,11 +46,11 @@ _RESOURCE_POLICY: Final = "Cross-Origin-Resource-Policy"
 
 
 def protect(app: Flask, origins: Collection[str] = ()) -> None:
-    """Give every answer the headers that it has not set itself, errors and those of later blueprints too.
+    """Add to every response the headers that it has not set itself, to errors too.
 
     Args:
-        app: whose every answer is looked at.
-        origins: of pages that may put pictures of this server into themselves, in small letters.
+        app: whose every response gets them, those of later blueprints too.
+        origins: of pages that may embed pictures of this server, in small letters.
     """
     listed = frozenset(origins)
 
@@ -58,8 +58,8 @@ def protect(app: Flask, origins: Collection[str] = ()) -> None:
     def safe_headers(response: Response) -> Response:
         for name, value in ALWAYS.items():
             response.headers.setdefault(name, value)
-        let_in = asking_origin(request) in listed
+        let_in = origin_of(request) in listed
         response.headers.setdefault(_RESOURCE_POLICY, "cross-origin" if let_in else "same-origin")
-        if response.mimetype != "text/html":  # the page itself is the same for all; what it shows is not to be kept
+        if response.mimetype != "text/html":  # the page is the same for all; the data that it shows may not be cached
             response.headers.setdefault("Cache-Control", "no-store")
         return response

@@ -1,11 +1,11 @@
-"""Which pages may ask this server for what, and under which names it answers.
+"""Protection against pages of other sites (CSRF), and against DNS rebinding.
 
-Browsers add the password they know to every request to this server, whichever page it comes from. They also say
-which one that is: by Sec-Fetch-Site (W3C Fetch Metadata, 2.3), older ones by Origin (RFC 6454). What sends neither is
-no browser.
+Browsers add a saved password to every request to this server, whichever page it comes from. They also say which page
+that is: by Sec-Fetch-Site (W3C Fetch Metadata, 2.3), older ones by Origin (RFC 6454). A client that sends neither is
+not a browser.
 
-A page that makes its own name lead to this machine's address (DNS rebinding) is a page of this server as its browser
-sees it. Only the Host that it sends tells it apart.
+A page whose name was made to resolve to this machine's address (DNS rebinding) is same-origin to its browser. Only
+the Host that the browser sends tells it apart.
 """
 
 from __future__ import annotations
@@ -26,30 +26,30 @@ _LOOPBACK: Final = frozenset({"localhost", "127.0.0.1", "[::1]"})
 
 
 def protect(app: Flask, origins: Collection[str] = ()) -> None:
-    """Refuse what pages of other sites ask for, to later blueprints too.
+    """Refuse requests from pages of other sites.
 
-    What changes or costs something (every method but GET, HEAD and OPTIONS) is for this server's own pages.
-    Others' pages may link here, but put nothing of it into themselves.
+    Methods that change or cost something (all but GET, HEAD and OPTIONS) are for this server's own pages. Pages of
+    other sites may link here, but not embed anything.
 
     Args:
-        app: whose every request is looked at.
-        origins: of pages that may all the same, such as ``https://example.org:8443``, in small letters.
+        app: whose every request is checked, those of later blueprints too.
+        origins: of pages that are allowed all the same, such as ``https://example.org:8443``, in small letters.
     """
     listed = frozenset(origins)
 
     @app.before_request
     def refuse_other_sites() -> None:
-        """Raise where another site's page asks.
+        """Raise where the request comes from a page of another site.
 
         Raises:
             Forbidden: it does.
         """
         safe = request.method in _SAFE
         site, origin = request.headers.get("Sec-Fetch-Site"), request.headers.get("Origin")
-        if site in _OURS or asking_origin(request) in listed:
+        if site in _OURS or origin_of(request) in listed:
             return
         if safe and (site is None or request.headers.get("Sec-Fetch-Mode") != "no-cors"):
-            return  # a link; or the browser keeps the answer from the page unless it is told not to
+            return  # a link; or the browser hides the response from the page unless CORS allows it
         if not safe and site is None and (origin is None or _authority(origin) == request.host.lower()):
             return
         raise Forbidden(
@@ -58,8 +58,8 @@ def protect(app: Flask, origins: Collection[str] = ()) -> None:
         )
 
 
-def asking_origin(asked: Request) -> str | None:
-    """Origin of the page that asks, in small letters, where the browser says it; a page cannot say another's."""
+def origin_of(asked: Request) -> str | None:
+    """Origin of the page that sent the request, in small letters, if the browser says it; a page cannot forge it."""
     origin = asked.headers.get("Origin")
     if origin is not None:
         return origin.lower()
@@ -71,39 +71,37 @@ def asking_origin(asked: Request) -> str | None:
 
 
 def protect_hosts(app: Flask, hosts: Collection[str] | None = (), password: bool = False) -> None:
-    """Answer only under names of this server, against DNS rebinding; to be called before a password is asked for.
+    """Answer only under this server's names, against DNS rebinding; to be called before the password is checked.
 
     ``localhost``, ``127.0.0.1`` and ``[::1]`` always are its names, with any port.
 
     Args:
-        app: whose every request is looked at.
-        hosts: further names, without a port, in small letters. None where nobody knows them, because the server
+        app: whose every request is checked.
+        hosts: further names, without a port, in small letters. None where they are unknown, because the server
             listens on more than loopback and none are listed.
-        password: whether one is asked for. Then, with ``hosts=None``, any name will do, for a browser gives no other
-            name's password away; without one only IP addresses, which no page can make its own.
+        password: whether there is one. Then, with ``hosts=None``, any name is accepted, for a browser does not send
+            the password of another name; without one only IP addresses are, which no page can have as its name.
     """
     names = _LOOPBACK | frozenset(hosts or ())
 
     @app.before_request
     def refuse_other_names() -> None:
-        """Raise where another name is asked for.
+        """Raise where the request is for another name.
 
         Raises:
-            BadRequest: it is no name.
-            Forbidden: it is none of this server.
+            BadRequest: it is not a name.
+            Forbidden: it is not one of this server's.
         """
         given = request.headers.get("Host")
-        if given is None:  # HTTP/1.0; no browser
+        if given is None:  # HTTP/1.0; not a browser
             return
         matched = _HOST.fullmatch(given)
         if matched is None:
-            raise BadRequest(f"got the Host {given[:80]!r}: a name or address, with or without a port, is needed")
+            raise BadRequest(f"got the Host {given[:80]!r}: expected a name or address, with or without a port")
         name = matched[1].lower()
         if name in names or (hosts is None and (password or _is_address(name))):
             return
-        raise Forbidden(
-            f"this server is not known as {name[:80]!r}: list that name in FRAMEWATCH_HOSTS if it should be"
-        )
+        raise Forbidden(f"{name[:80]!r} is not a name of this server: add it to FRAMEWATCH_HOSTS if it should be")
 
 
 def _is_address(name: str) -> bool:

@@ -1,7 +1,7 @@
-"""How often one client may ask for what costs much.
+"""How often one client may do what is costly, or what is wrong.
 
-Flask-Limiter is the library for it; but its store in memory has no bound on the clients it stateful, and starts
-timer threads to forget them. This is a table of bounded size that forgets when it is asked.
+Flask-Limiter is the library for it; but its store in memory has no bound on the clients it remembers, and starts
+timer threads to drop them. This is a table of bounded size that drops them when it is used.
 """
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ _IPV6_PREFIX: Final = 64  # one household's network has all addresses of it
 
 
 class RateLimit:
-    """A bucket of tokens for each client, full at first, filled again at a steady pace.
+    """A bucket of tokens for each client, full at first, refilled at a steady pace.
 
-    Kept as the one time at which the client's bucket will be full again (the generic cell rate algorithm,
+    Stored as the one time at which the client's bucket will be full again (the generic cell rate algorithm,
     ITU-T I.371, A.1).
     """
 
@@ -34,33 +34,33 @@ class RateLimit:
         self._full_s = 60.0
         self._clock = clock
         self._lock = threading.Lock()
-        self._full_at_s: OrderedDict[str, float] = OrderedDict()  # the longest unseen client first
+        self._full_at_s: OrderedDict[str, float] = OrderedDict()  # by client, the longest unseen first
 
-    def check(self, address: str, what: str, counts: bool = True) -> None:
-        """Return when the client may go on.
+    def check(self, client: str, what: str, counts: bool = True) -> None:
+        """Return if the client may go on.
 
         Args:
-            address: of the client; all of one IPv6 network of 64 bits are one client.
-            what: it is that is counted, such as "pictures".
-            counts: whether going on counts; without, it is only looked at.
+            client: its address, or another name of it; all of one IPv6 network of 64 bits are one client.
+            what: is counted, such as "pictures".
+            counts: whether this call counts, too.
 
         Raises:
-            TooManyRequests: it did so too often. It says when to try again.
+            TooManyRequests: it did so too often; the error says when to try again.
         """
-        if wait_s := self.wait_s(address, counts):
-            source = f" from {address}" if address else ""
+        if wait_s := self.wait_s(client, counts):
+            source = f" from {client}" if _network(client) else ""
             seconds = math.ceil(wait_s)
             text = f"more than {self._per_minute} {what} a minute{source}: try again in {seconds} s"
             raise TooManyRequests(text, retry_after=seconds)
 
-    def wait_s(self, address: str, counts: bool = True) -> float:
-        """0 when the client may go on; else the seconds until it may.
+    def wait_s(self, client: str, counts: bool = True) -> float:
+        """0 if the client may go on; else the seconds until it may.
 
         Args:
-            address: of the client; all of one IPv6 network of 64 bits are one client.
-            counts: whether going on counts; without, it is only looked at.
+            client: its address, or another name of it; all of one IPv6 network of 64 bits are one client.
+            counts: whether this call counts, too.
         """
-        client, now_s = _network(address), self._clock()
+        client, now_s = _network(client) or client, self._clock()
         with self._lock:
             full_at_s = max(now_s, self._full_at_s.get(client, now_s)) + self._each_s
             wait_s = full_at_s - now_s - self._full_s
@@ -76,9 +76,10 @@ class RateLimit:
 
 
 def _network(address: str) -> str:
+    """The network that counts as one client; empty where it is no address, as on a socket in the file system."""
     try:
         parsed = ipaddress.ip_address(address)
-    except ValueError:  # none is known, as on a socket in the file system: all share one bucket
+    except ValueError:
         return ""
     if parsed.version == 4:
         return address
