@@ -14,7 +14,7 @@ import pytest
 from confluent_kafka import Consumer, TopicPartition
 from confluent_kafka.admin import AdminClient
 
-from conftest import Services, wait_for
+from conftest import OwnServices, wait_for
 from framewatch.embedded.home import Endpoints
 from framewatch.errors import BrokerUnavailable
 from framewatch.kafka.clients import make_admin, make_frame_reader, make_producer
@@ -214,7 +214,7 @@ def test_who_asks_beyond_the_eighth_is_told_at_once_to_come_again() -> None:
     assert max(seconds for _, seconds in said) < 6
 
 
-def test_a_broker_that_comes_back_is_asked_again(own: Services) -> None:
+def test_a_broker_that_comes_back_is_asked_again(own: OwnServices) -> None:
     topic = f"frames-{secrets.token_hex(4)}"
     ensure_topic(own.endpoints.kafka, topic, 1, 1, {})
     (only,) = send(own.endpoints.kafka, topic, [frame(0)])

@@ -628,9 +628,11 @@ def test_a_long_list_with_crops_takes_no_more_memory_than_a_page(
 FASTEST_S = 0.150
 
 
+@pytest.mark.speed
 def test_pages_and_counts_of_a_hundred_thousand_events_come_at_once(
-    many: EventQueries, capsys: pytest.CaptureFixture[str]
+    many: Database[Document], capsys: pytest.CaptureFixture[str]
 ) -> None:
+    queries = EventQueries(many)
     middle = T0 + MANY // 16 * 33_333
     lines = ["", f"  {MANY} events              page (ms)  counts (ms)"]
     slow = []
@@ -649,7 +651,7 @@ def test_pages_and_counts_of_a_hundred_thousand_events_come_at_once(
         "stream, rare confidence": EventFilter("cam-3", min_confidence=0.999),
         "absent stream": EventFilter("nobody"),
     }.items():
-        page_s, counts_s = fastest_s(partial(many.page, where)), fastest_s(partial(many.counts, where))
+        page_s, counts_s = fastest_s(partial(queries.page, where)), fastest_s(partial(queries.counts, where))
         lines.append(f"  {name:<24} {page_s * 1000:>11.1f} {counts_s * 1000:>12.1f}")
         slow += [(name, s) for s in (page_s, counts_s) if s > FASTEST_S]
     with capsys.disabled():
@@ -657,11 +659,13 @@ def test_pages_and_counts_of_a_hundred_thousand_events_come_at_once(
     assert not slow
 
 
-def test_the_last_page_comes_as_fast_as_the_first(many: EventQueries) -> None:
-    last = many.page(EventFilter(), 50, T0 + 100_000)
+@pytest.mark.speed
+def test_the_last_page_comes_as_fast_as_the_first(many: Database[Document]) -> None:
+    queries = EventQueries(many)
+    last = queries.page(EventFilter(), 50, T0 + 100_000)
     assert last.cursor is None
     assert len(last.events) == 32
-    assert fastest_s(lambda: many.page(EventFilter(), 50, T0 + 100_000)) < FASTEST_S
+    assert fastest_s(lambda: queries.page(EventFilter(), 50, T0 + 100_000)) < FASTEST_S
 
 
 def fastest_s(do: Callable[[], object]) -> float:
@@ -674,12 +678,12 @@ def fastest_s(do: Callable[[], object]) -> float:
     return min(taken)
 
 
-def test_pages_of_many_events_leave_no_gap(many: EventQueries) -> None:
+def test_pages_of_many_events_leave_no_gap(thousands: Database[Document]) -> None:
     where = EventFilter("cam-3", None, T0, T0 + 20_000_000)
     ids: list[str] = []
     cursor: int | None = None
     while True:
-        page = many.page(where, 77, cursor)
+        page = EventQueries(thousands).page(where, 77, cursor)
         ids += [e.id for e in page.events]
         cursor = page.cursor
         if cursor is None:
