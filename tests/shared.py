@@ -25,7 +25,8 @@ from framewatch.kafka.topics import broker_answers
 from framewatch.ports import accepts, choose_port
 from framewatch.settings import load_settings
 
-FOLDER = "FRAMEWATCH_TEST_RUN"  # the variable that names the run's folder to workers and keeper
+# The variable that names the run's folder to workers and keeper; one of FRAMEWATCH_ would be taken for a setting.
+FOLDER = "TEST_RUN_FOLDER"
 START_S = 120
 
 

@@ -490,7 +490,7 @@ def producers() -> list[psutil.Process]:
     found = []
     for process in psutil.Process().children(recursive=True):
         with suppress(psutil.Error):
-            if "producer" in process.cmdline() and "--progress" in process.cmdline():
+            if "framewatch.producer" in process.cmdline() and "--progress" in process.cmdline():
                 found.append(process)
     return found
 
