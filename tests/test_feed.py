@@ -187,6 +187,7 @@ def test_many_streams_and_labels_are_not_remembered_for_ever(feed: Feed, clock: 
         assert len(listener._last_s) <= 1200
 
 
+@pytest.mark.speed
 def test_telling_takes_microseconds_whoever_listens(capsys: pytest.CaptureFixture[str]) -> None:
     feed = Feed()
     frame = [event(frame=1, index=index) for index in range(3)]

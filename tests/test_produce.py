@@ -217,6 +217,7 @@ def test_every_frame_arrives_once_in_order_whole_and_stamped(bench: Bench) -> No
     assert summary["megabytes_per_second"] == pytest.approx(megabytes / summary["seconds"], rel=0.02)
 
 
+@pytest.mark.alone
 def test_the_pace_is_as_recorded_or_as_said_or_as_fast_as_possible(bench: Bench, clip: Path) -> None:
     def seconds(fps: str) -> float:
         summary = bench.figures(clip, "--fps", fps)
@@ -652,6 +653,7 @@ def test_a_camera_that_breaks_and_comes_back_goes_on_in_the_same_run(bench: Benc
     assert "secret" not in out + err
 
 
+@pytest.mark.alone
 def test_of_a_camera_what_is_over_the_rate_is_left_out(bench: Bench, web: Web) -> None:
     web.routes["/live"] = endless(60)
 

@@ -426,6 +426,7 @@ def test_a_viewer_that_leaves_gives_its_place_back(site: Site) -> None:
         wait_for(lambda: site.hub.viewers == 0, "the place")
 
 
+@pytest.mark.alone
 def test_one_viewer_too_many_is_told_when_to_come_again_while_short_answers_go_on() -> None:
     with serve(max_viewers=20) as site, ExitStack() as watching, site.publishing():
         for _ in range(20):
@@ -453,6 +454,7 @@ class Dropped(NamedTuple):
         return in_time and self.due > 150 and self.missed <= 0.1 * self.due
 
 
+@pytest.mark.alone
 def test_slow_readers_and_slow_writers_are_dropped_while_the_others_get_every_frame(site: Site) -> None:
     measured(partial(measure_slow_ones, site), Dropped.is_good)
 
@@ -494,6 +496,7 @@ class Measured(NamedTuple):
         return len(self.rates) == 100 and quick and self.grown_kb < 10_000
 
 
+@pytest.mark.speed
 def test_a_hundred_viewers_get_thirty_frames_a_second_with_one_stalled_among_them(
     store: EventStore, database: Database[Document]
 ) -> None:
@@ -551,6 +554,7 @@ def memory_kb() -> int:
     return int(Path("/proc/self/statm").read_text().split()[1]) * resource.getpagesize() // 1024
 
 
+@pytest.mark.alone
 def test_clients_that_send_half_a_request_stop_nobody(site: Site) -> None:
     measured(partial(beside_half_requests_s, site), below(0.5))
 
@@ -573,6 +577,7 @@ def beside_half_requests_s(site: Site) -> float:
     return slowest_s
 
 
+@pytest.mark.alone
 def test_clients_that_send_half_a_body_stop_nobody(site: Site) -> None:
     measured(partial(beside_half_bodies_s, site), below(0.5))
 
