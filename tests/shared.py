@@ -7,7 +7,9 @@ lock: the system gives it to the keeper when the run ends, however it ends.
 from __future__ import annotations
 
 import fcntl
+import itertools
 import os
+import random
 import shutil
 import subprocess
 import sys
@@ -22,12 +24,21 @@ from framewatch.embedded.jars import jar_paths
 from framewatch.embedded.kafka import EmbeddedKafka
 from framewatch.embedded.store import EmbeddedStore
 from framewatch.kafka.topics import broker_answers
-from framewatch.ports import accepts, choose_port
+from framewatch.ports import accepts, is_free
 from framewatch.settings import load_settings
 
 # The variable that names the run's folder to workers and keeper; one of FRAMEWATCH_ would be taken for a setting.
 FOLDER = "TEST_RUN_FOLDER"
 START_S = 120
+_WORKER = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw")) % 10
+_FIRST, _PORTS = 10_000 + 2_000 * _WORKER, 2_000
+_start = random.randrange(_PORTS)
+_ports = itertools.cycle(_FIRST + (_start + k) % _PORTS for k in range(_PORTS))
+
+
+def free_port() -> int:
+    """A port that no other worker picks, and that the system gives to nobody who asks it for any."""
+    return next(port for port in _ports if is_free(port))
 
 
 class Services:
@@ -48,8 +59,8 @@ class OwnServices(Services):
     def __init__(self, folder: Path) -> None:
         home = Home(folder)
         home.prepare()
-        kafka = EmbeddedKafka(home, jar_paths(load_settings().cache), choose_port())
-        store = EmbeddedStore(home, choose_port())
+        kafka = EmbeddedKafka(home, jar_paths(load_settings().cache), free_port())
+        store = EmbeddedStore(home, free_port())
         super().__init__(home, Endpoints(kafka.address, store.uri))
         home.record(self.endpoints)
         self.kafka = kafka.prepare()

@@ -38,7 +38,6 @@ from framewatch.model.alert import Alert
 from framewatch.model.episode import Episode
 from framewatch.model.event import Event
 from framewatch.model.filters import EventFilter
-from framewatch.ports import choose_port
 from framewatch.storage.mongo.alerts import AlertStore
 from framewatch.storage.mongo.client import connect
 from framewatch.storage.mongo.documents import Document, to_document
@@ -51,6 +50,7 @@ from framewatch.web.app import create_app
 from framewatch.web.records import Records
 from framewatch.web.server import WebServer
 from many import MANY, MINUTE, T0, THOUSANDS
+from shared import free_port
 from test_frames import frame, send
 from test_web import measured
 
@@ -411,7 +411,7 @@ def test_the_whole_frame_comes_from_kafka_until_it_is_gone(
         assert "does not keep it any more" in gone.text
         assert client.get(urls[1]).status_code == 200
         assert client.get(f"{urls[1].rpartition('/')[0]}7/frame.jpg").status_code == 404
-    silent = FrameReader(lambda: make_frame_reader(f"127.0.0.1:{choose_port()}", {}), topic)
+    silent = FrameReader(lambda: make_frame_reader(f"127.0.0.1:{free_port()}", {}), topic)
     with closing(silent):
         away = client_of(records_of(database, silent.read)).get(urls[1])
         assert away.status_code == 503 and int(away.headers["Retry-After"]) > 0
@@ -490,7 +490,7 @@ def test_documents_that_are_no_events_do_no_harm(client: FlaskClient, database: 
 )  # fmt: skip
 def test_while_the_store_is_away_every_answer_says_when_to_try_again(target: str) -> None:
     away: pymongo.MongoClient[Document] = pymongo.MongoClient(
-        "127.0.0.1", choose_port(), serverSelectionTimeoutMS=100, retryWrites=False
+        "127.0.0.1", free_port(), serverSelectionTimeoutMS=100, retryWrites=False
     )
     with away:
         client = client_of(records_of(away["none"]))
@@ -506,7 +506,7 @@ def test_while_the_store_is_away_every_answer_says_when_to_try_again(target: str
 
 @contextmanager
 def serving(records: Records) -> Iterator[int]:
-    port = choose_port()
+    port = free_port()
     with WebServer(app_of(records), "127.0.0.1", port, 4):
         yield port
 

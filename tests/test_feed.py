@@ -23,10 +23,10 @@ from framewatch.live.feed import MAX_LISTENERS, Feed, Listener, Wanted
 from framewatch.live.hub import LiveHub
 from framewatch.model.alert import Alert
 from framewatch.model.event import Event
-from framewatch.ports import choose_port
 from framewatch.web.api import feed as room
 from framewatch.web.app import create_app
 from framewatch.web.server import WebServer
+from shared import free_port
 from test_web import below, measured
 
 T0 = 1_795_000_000_000_000
@@ -309,7 +309,7 @@ def app_of(feed: Feed) -> OpenAPI:
 
 @contextmanager
 def serving(app: OpenAPI) -> Iterator[int]:
-    port = choose_port()
+    port = free_port()
     with WebServer(app, "127.0.0.1", port, MAX_LISTENERS + 4):
         yield port
 

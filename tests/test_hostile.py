@@ -22,7 +22,8 @@ from typing import Any, NamedTuple
 import pytest
 
 from conftest import SAMPLE, Services, wait_for
-from framewatch.ports import accepts, choose_port
+from framewatch.ports import accepts
+from shared import free_port
 from test_web import measured
 
 PASSWORD = "a long password"
@@ -87,7 +88,7 @@ def read_answer(connection: socket.socket) -> tuple[int, bytes, bytes]:
 
 @pytest.fixture(scope="module")
 def worker(services: Services, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Worker]:
-    port, log = choose_port(), tmp_path_factory.mktemp("worker") / "log"
+    port, log = free_port(), tmp_path_factory.mktemp("worker") / "log"
     options = ("--topic", "hostile", "--group", "hostile", "--database", "hostile", "--quiet", "--port", str(port))
     limits = ("--max-upload-mb", str(MAX_UPLOAD / 1e6), "--max-predictions", "60000")
     with log.open("w") as out:

@@ -26,8 +26,8 @@ from conftest import REPOSITORY, SAMPLE, OwnServices, Services, wait_for
 from framewatch.embedded.home import Endpoints
 from framewatch.embedded.process import Child
 from framewatch.kafka.topics import ensure_topic
-from framewatch.ports import choose_port
 from framewatch.storage.mongo.client import connect
+from shared import free_port
 
 FRAMES = 420
 FPS = 80  # 5 seconds: long enough to be killed in the middle, short enough to wait for
@@ -89,7 +89,7 @@ class Bench:
     ) -> None:
         self.name = name
         self.topic = topic or name
-        self.port = choose_port()
+        self.port = free_port()
         self.endpoints = endpoints or services.endpoints
         self.client = connect(self.endpoints.mongodb)
         self.database = self.client[name]

@@ -38,13 +38,13 @@ from framewatch.consumer.stats import Stats
 from framewatch.errors import BrokerUnavailable, StoreUnavailable
 from framewatch.live.feed import Feed
 from framewatch.live.hub import LiveHub
-from framewatch.ports import choose_port
 from framewatch.vision.detectors.faces import HaarFaces
 from framewatch.web.api.docs import described
 from framewatch.web.api.problems import ANY_PARAMETERS
 from framewatch.web.app import create_app
 from framewatch.web.predictor import Predictor
 from framewatch.web.server import WebServer
+from shared import free_port
 from test_browser import Browser, browser, chrome  # noqa: F401  # fixtures
 from test_guards import ABOUT, addresses, every_part
 from test_web import HEALTHY, authorization, serve
@@ -501,7 +501,7 @@ HERE = "return [document.URL, document.title, document.readyState]"
 def test_in_a_browser_only_pages_of_listed_sites_read_and_send(chrome: Browser) -> None:  # noqa: F811
     with elsewhere() as let_in, elsewhere() as not_let_in:
         app = create_app(LiveHub(1), lambda: HEALTHY, origins=[let_in])
-        port = choose_port()
+        port = free_port()
         with WebServer(app, "127.0.0.1", port, 1):
             found = {}
             for origin in (let_in, not_let_in):

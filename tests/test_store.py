@@ -31,7 +31,6 @@ from framewatch.model.episode import Episode
 from framewatch.model.event import Event
 from framewatch.model.filters import EventFilter
 from framewatch.model.upload import Upload
-from framewatch.ports import choose_port
 from framewatch.storage.mongo.alerts import AlertStore
 from framewatch.storage.mongo.client import connect
 from framewatch.storage.mongo.documents import Document, from_document, to_document
@@ -42,6 +41,7 @@ from framewatch.storage.mongo.queries import EventQueries
 from framewatch.storage.mongo.timeline import MAX_PAGE
 from framewatch.storage.mongo.uploads import UploadStore
 from many import MANY, MINUTE, T0, event
+from shared import free_port
 
 HOUR = 60 * MINUTE
 STREAMS = ("door", "front door", "камера-2", "cam@3")
@@ -486,7 +486,7 @@ def test_documents_of_other_programs_break_no_list_and_no_count(
 def private_store(tmp_path: Path) -> Iterator[tuple[str, Child]]:
     home = Home(tmp_path / "home")
     home.prepare()
-    embedded = EmbeddedStore(home, choose_port())
+    embedded = EmbeddedStore(home, free_port())
     child = embedded.prepare()
     child.start()
     try:
@@ -553,7 +553,7 @@ def refusal(attempt: Callable[[], object]) -> str:
 
 
 def test_a_store_that_is_away_is_told_in_one_line_within_five_seconds() -> None:
-    port = choose_port()
+    port = free_port()
     with connect(f"mongodb://keeper:verysecret@127.0.0.1:{port}") as client:
         for line in refusals(client["test"]):
             assert f"127.0.0.1:{port}" in line

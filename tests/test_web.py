@@ -36,7 +36,6 @@ from framewatch.kafka.clients import make_admin
 from framewatch.live.hub import LiveHub
 from framewatch.model.event import Event
 from framewatch.model.filters import EventFilter
-from framewatch.ports import choose_port
 from framewatch.storage.mongo.alerts import AlertStore
 from framewatch.storage.mongo.documents import Document
 from framewatch.storage.mongo.episodes import EpisodeStore
@@ -49,6 +48,7 @@ from framewatch.web.api import live
 from framewatch.web.app import create_app
 from framewatch.web.records import Records
 from framewatch.web.server import WebServer
+from shared import free_port
 
 JPEG = b"\xff\xd8" + bytes(1000) + b"\xff\xd9"
 LARGE = b"\xff\xd8" + bytes(45_000) + b"\xff\xd9"
@@ -77,7 +77,7 @@ class Site:
         self.app: Flask = create_app(
             self.hub, lambda: replace(HEALTHY, viewers=self.hub.viewers), password=password, **parts
         )
-        self.port = choose_port()
+        self.port = free_port()
         self.server = WebServer(self.app, "127.0.0.1", self.port, max_viewers, max_waiting)
         self._number = 0
 
@@ -643,7 +643,7 @@ def test_the_server_stops_within_seconds_whoever_is_connected(hub_closes: bool) 
 
 
 def test_health_is_503_exactly_when_a_part_is_down(endpoints: Endpoints) -> None:
-    kafka = {"up": endpoints.kafka, "down": f"127.0.0.1:{choose_port()}"}
+    kafka = {"up": endpoints.kafka, "down": f"127.0.0.1:{free_port()}"}
     states = [(broker, store) for broker in ("up", "down") for store in ("up", "down")]
     with ExitStack() as stack:
         clients = []
