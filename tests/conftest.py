@@ -48,6 +48,8 @@ FIRST = (
 def pytest_configure(config: pytest.Config) -> None:
     """Begin a run, unless this process is a worker of one."""
     if FOLDER not in os.environ:
+        # The hundreds of programs that the tests start would compile all of our sources anew, each of them.
+        os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
         beginning = ExitStack()
         beginning.enter_context(new_run())
         config.add_cleanup(beginning.close)
