@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import subprocess
 import sys
 
 import click
@@ -11,11 +12,12 @@ from rich.console import Console
 from benchmarks.accuracy import accuracy
 from benchmarks.latency import latency
 from benchmarks.memory import memory
-from benchmarks.rig import rig
+from benchmarks.rig import ROOT, rig
 from benchmarks.throughput import throughput
 from benchmarks.wholeframe import wholeframe
 
-NAMES = ("accuracy", "throughput", "wholeframe", "latency", "memory")
+SPEED = "speed"
+NAMES = ("accuracy", "throughput", "wholeframe", "latency", "memory", SPEED)
 
 
 @click.command()
@@ -30,6 +32,8 @@ def main(names: tuple[str, ...], rounds: int, frames: int) -> None:
     good: list[bool] = []
     if "accuracy" in chosen and (found := accuracy(console)) is not None:
         good.append(found[1] >= found[0])
+    if SPEED in chosen:
+        good.append(speed())
     with rig() as services:
         if "throughput" in chosen:
             good.append(throughput(services, console, rounds) >= 2.5)
@@ -42,6 +46,12 @@ def main(names: tuple[str, ...], rounds: int, frames: int) -> None:
             early, late = memory(services, console, frames)
             good.append(late < 350 and late - early < 25)
     sys.exit(0 if all(good) else 1)
+
+
+def speed() -> bool:
+    """Run the tests that measure nothing but speed; whether all are fast enough."""
+    command = [sys.executable, "-W", "error", "-m", "pytest", "-m", SPEED, "--timeout", "900"]
+    return subprocess.run(command, cwd=ROOT, check=False).returncode == 0
 
 
 if __name__ == "__main__":

@@ -63,9 +63,9 @@ class Rig:
         for child in reversed(self._children):
             child.stop()
 
-    def command(self, *arguments: object, **streams: Any) -> subprocess.Popen[str]:
-        """Start a module of ours against these services."""
-        argv = [sys.executable, "-m", *map(str, arguments)]
+    def command(self, module: str, *arguments: object, **streams: Any) -> subprocess.Popen[str]:
+        """Start a module of ours (``producer``, ``consumer``) against these services."""
+        argv = [sys.executable, "-m", f"framewatch.{module}", *map(str, arguments)]
         return subprocess.Popen(argv, env=self._environment, cwd=ROOT, text=True, **streams)
 
     def produce(self, *arguments: object) -> dict[str, Any]:

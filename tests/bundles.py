@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from framewatch.vision.classifier import Image
 from framewatch.vision.models.bundle import Bundle, Manifest, load_bundle
 from framewatch.vision.models.inputs import InputSpec
+from shared import this_run
 
 COLOURS = ("blue", "green", "red")
 MOODS = ("calm", "cross", "glad", "odd")
@@ -49,11 +50,13 @@ def person() -> Image:
 
 
 @pytest.fixture(scope="session")
-def bundles(tmp_path_factory: pytest.TempPathFactory) -> Made:
-    folder = tmp_path_factory.mktemp("bundles")
+def bundles() -> Made:
+    return Made(this_run().once("bundles", make_aside))
+
+
+def make_aside(folder: Path) -> None:
     done = subprocess.run([sys.executable, __file__, str(folder)], check=False, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
-    return Made(folder)
 
 
 def make(folder: Path) -> None:

@@ -1,4 +1,7 @@
-"""One real broker and one real store for the whole run; each test has topics and databases of its own."""
+"""One real broker and one real store for the whole run; each test has topics and databases of its own.
+
+A run may have many workers (pytest-xdist): what they share is in ``shared``.
+"""
 
 from __future__ import annotations
 
@@ -9,28 +12,98 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 from pymongo.database import Database
+from xdist.remote import Producer
+from xdist.scheduler import LoadGroupScheduling
 
-from bundles import bundles  # noqa: F401 - a fixture of every test
-from framewatch.embedded.home import Endpoints, Home
-from framewatch.embedded.jars import jar_paths
-from framewatch.embedded.kafka import EmbeddedKafka
-from framewatch.embedded.store import EmbeddedStore
-from framewatch.kafka.topics import broker_answers, ensure_topic
-from framewatch.ports import accepts, choose_port
-from framewatch.settings import load_settings
+from bundles import bundles
+from framewatch.embedded.home import Endpoints
+from framewatch.kafka.topics import ensure_topic
 from framewatch.storage.mongo.client import connect
 from framewatch.storage.mongo.documents import Document
 from framewatch.storage.mongo.events import EventStore
-from many import many  # noqa: F401 - a fixture of every test
-from s3 import gate, s3  # noqa: F401 - fixtures of every test
+from many import many, thousands
+from s3 import gate, s3
+from shared import FOLDER, OwnServices, Run, Services, new_run, this_run
+
+# Of other modules, for the tests: fixtures and types.
+__all__ = ["OwnServices", "Services", "bundles", "gate", "many", "s3", "thousands"]
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 SAMPLE = REPOSITORY / "videos" / "sample.mp4"
-DATA = Path(os.environ.get("FRAMEWATCH_TEST_DATA", REPOSITORY.parent / "shared" / "data"))
+# Under another name from now on: the programs that the tests start would take FRAMEWATCH_TEST_DATA for a setting.
+os.environ["TEST_DATA"] = os.environ.pop("FRAMEWATCH_TEST_DATA", "") or os.environ.get("TEST_DATA", "")
+DATA = Path(os.environ["TEST_DATA"] or REPOSITORY.parent / "shared" / "data")
+# The files that take longest; the others follow in the order of their names.
+FIRST = (
+    "test_nothing_lost", "test_train", "test_architectures", "test_hostile", "test_dashboard", "test_up",
+    "test_uploads", "test_produce", "test_predict",
+)  # fmt: skip
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Begin a run, unless this process is a worker of one."""
+    if FOLDER not in os.environ:
+        # The hundreds of programs that the tests start would compile all of our sources anew, each of them.
+        os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+        beginning = ExitStack()
+        beginning.enter_context(new_run())
+        config.add_cleanup(beginning.close)
+    config.pluginmanager.register(Turns(this_run()))
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Put first what is to run alone, then what takes longest."""
+    places = {name: place for place, name in enumerate(FIRST)}
+    items.sort(key=lambda item: (not is_alone(item), places.get(item.path.stem, len(places))))
+    for item in items:
+        if is_alone(item):
+            item.add_marker(pytest.mark.xdist_group("alone"))
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> LoadGroupScheduling:
+    """Give each worker whole files: a file's tests share what it sets up."""
+    return ByFile(config, log)
+
+
+class ByFile(LoadGroupScheduling):
+    """Hands out groups, and files of what is in none."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        group = super()._split_scope(nodeid)
+        return nodeid.partition("::")[0] if group == nodeid else group
+
+
+def is_alone(item: pytest.Item) -> bool:
+    """Whether no other test may run beside this one: it holds the machine to bounds of time."""
+    return item.get_closest_marker("alone") is not None
+
+
+class Turns:
+    """Lets tests that are to be alone run while the other workers wait between two of theirs."""
+
+    def __init__(self, run: Run) -> None:
+        self._run = run
+        self._turn: ExitStack | None = None
+
+    @pytest.hookimpl(wrapper=True, tryfirst=True)
+    def pytest_runtest_protocol(self, item: pytest.Item, nextitem: pytest.Item | None) -> Iterator[None]:
+        """Take a turn; those that are alone take one together."""
+        if self._turn is None:
+            self._turn = ExitStack()
+            self._turn.enter_context(self._run.turn(is_alone(item)))
+        try:
+            return (yield)
+        finally:
+            if not (is_alone(item) and nextitem is not None and is_alone(nextitem)):
+                self._turn.close()
+                self._turn = None
 
 
 @pytest.fixture(scope="session")
@@ -41,50 +114,16 @@ def data() -> Path:
     return DATA
 
 
-class Services:
-    """An embedded broker and store that a test may kill and start again."""
-
-    def __init__(self, folder: Path) -> None:
-        self.home = Home(folder)
-        self.home.prepare()
-        kafka = EmbeddedKafka(self.home, jar_paths(load_settings().cache), choose_port())
-        store = EmbeddedStore(self.home, choose_port())
-        self.endpoints = Endpoints(kafka.address, store.uri)
-        self.home.record(self.endpoints)
-        self.kafka = kafka.prepare()
-        self.kafka.ready = lambda: accepts(kafka.port) and broker_answers(kafka.address)
-        self.store = store.prepare()
-
-    def start(self) -> Services:
-        for child in (self.store, self.kafka):
-            child.start()
-        for child in (self.store, self.kafka):
-            child.wait_ready()
-        return self
-
-    def stop(self) -> None:
-        for child in (self.store, self.kafka):
-            child.stop()
-
-    def environment(self) -> dict[str, str]:
-        """For commands that are to use these services."""
-        return {**os.environ, "FRAMEWATCH_HOME": str(self.home.folder)}
-
-
 @pytest.fixture(scope="session")
-def services(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Services]:
-    """The broker and store shared by all tests that do not kill them."""
-    services = Services(tmp_path_factory.mktemp("home"))
-    try:
-        yield services.start()
-    finally:
-        services.stop()
+def services() -> Services:
+    """The broker and store of the whole run, for all tests that do not stop them."""
+    return this_run().services()
 
 
 @pytest.fixture(scope="module")
-def own(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Services]:
+def own(tmp_path_factory: pytest.TempPathFactory) -> Iterator[OwnServices]:
     """A broker and store of the module's own, which its tests may kill."""
-    services = Services(tmp_path_factory.mktemp("own"))
+    services = OwnServices(tmp_path_factory.mktemp("own"))
     try:
         yield services.start()
     finally:

@@ -18,7 +18,8 @@ import requests
 
 from conftest import REPOSITORY, SAMPLE, Services, wait_for
 from framewatch.kafka.topics import ensure_topic
-from framewatch.ports import accepts, choose_port
+from framewatch.ports import accepts
+from shared import free_port
 from test_browser import Browser
 
 RULES = """
@@ -35,7 +36,7 @@ class Stack:
     services: Services
     folder: Path
     options: tuple[object, ...] = ()
-    port: int = field(default_factory=choose_port)
+    port: int = field(default_factory=free_port)
     name: str = field(default_factory=lambda: f"page-{secrets.token_hex(4)}")
     processes: list[subprocess.Popen[bytes]] = field(default_factory=list)
     worker: subprocess.Popen[bytes] | None = None

@@ -20,7 +20,7 @@ import boto3
 import pytest
 
 from framewatch.objects.base import Access
-from framewatch.ports import choose_port
+from shared import free_port
 
 KEY, SECRET = "test-key", "test-secret-not-to-be-shown"
 
@@ -157,7 +157,7 @@ class Gate:
 
     def __init__(self, store: ObjectStore) -> None:
         self._behind = ("127.0.0.1", int(store.endpoint.rpartition(":")[2]))
-        self._port = choose_port()
+        self._port = free_port()
         self._lock = threading.Lock()
         self._listener: socket.socket | None = None
         self._connections: list[socket.socket] = []

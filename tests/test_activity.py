@@ -25,11 +25,12 @@ from framewatch.model.alert import Alert
 from framewatch.model.episode import Episode
 from framewatch.model.filters import EventFilter
 from framewatch.model.frame import Frame
-from framewatch.ports import accepts, choose_port
+from framewatch.ports import accepts
 from framewatch.storage.mongo.alerts import AlertStore
 from framewatch.storage.mongo.documents import Document
 from framewatch.storage.mongo.episodes import EpisodeStore
 from framewatch.vision.jpeg import encode_jpeg
+from shared import free_port
 from test_consume import sample_frames
 
 RULES = """
@@ -72,7 +73,7 @@ class Worker:
 
     def __init__(self, start: Callable[[int], subprocess.Popen[str]]) -> None:
         self._start = start
-        self.port = choose_port()
+        self.port = free_port()
 
     def start(self) -> subprocess.Popen[str]:
         process = self._start(self.port)
@@ -200,7 +201,7 @@ def test_a_rule_that_cannot_be_kept_is_told_before_anything_starts(
     rules = tmp_path / "rules.yaml"
     rules.write_text(text)
     for command in ("consume", "up"):
-        port = choose_port()
+        port = free_port()
         with pytest.raises(SystemExit) as ended:
             main([command, "--rules", str(rules), "--port", str(port), "--home", str(services.home.folder)])
         assert ended.value.code == 2

@@ -40,7 +40,6 @@ from framewatch.model.event import Event
 from framewatch.model.frame import Frame, TopicPartition
 from framewatch.model.health import Health
 from framewatch.model.upload import Upload
-from framewatch.ports import choose_port
 from framewatch.storage.mongo.alerts import AlertStore
 from framewatch.storage.mongo.client import connect
 from framewatch.storage.mongo.episodes import EpisodeStore
@@ -58,6 +57,7 @@ from framewatch.web.predictor import Predictor
 from framewatch.web.records import Records
 from framewatch.web.schemas import AboutOut
 from framewatch.web.server import WebServer
+from shared import free_port
 from test_frames import send
 
 PAGE = (REPOSITORY / "docs" / "api.md").read_text()
@@ -206,7 +206,7 @@ def server(endpoints: Endpoints, tmp_path_factory: pytest.TempPathFactory) -> It
             about=lambda: ABOUT, stats=Stats(),
         )  # fmt: skip
         app = create_app(backend)
-        port = choose_port()
+        port = free_port()
         ending.enter_context(WebServer(app, "127.0.0.1", port, 16))
         ending.enter_context(closing(hub))
         ending.enter_context(closing(feed))

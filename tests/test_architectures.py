@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
-import time
-from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import cv2
@@ -21,7 +17,7 @@ from framewatch.training.architectures.mobilenet import BACKBONE, choose_trained
 from framewatch.training.architectures.recipes import RECIPES, phases_of
 from framewatch.training.export import check_export, export_bundle, served_form
 from framewatch.training.fit.batches import augmented
-from framewatch.vision.models.bundle import KERAS_FILE, LITERT_FILE, OPENVINO_WEIGHTS, Bundle, Manifest, load_bundle
+from framewatch.vision.models.bundle import KERAS_FILE, LITERT_FILE, OPENVINO_WEIGHTS, Bundle, Manifest
 from framewatch.vision.models.inputs import InputSpec
 from framewatch.vision.models.runtime import load_runtime
 
@@ -40,10 +36,6 @@ SMALL = {
     "deepface": InputSpec(height=64, width=64),
     "emotion": InputSpec(height=48, width=48, channels=1),
 }
-
-
-ASIDE = tuple(SMALL)[-3:]
-WEIGHTS = "trained.weights.h5"
 
 
 def pictures(spec: InputSpec, n: int, seed: int = 0) -> NDArray[np.uint8]:
@@ -105,43 +97,8 @@ def export(name: str, folder: Path) -> Exported:
     return trained, served, export_bundle(served, manifest, tuple("abcde"), folder, "# tried")
 
 
-def exported_aside(name: str, folder: Path) -> Exported:
-    """The same of what another process exported."""
-    spec, recipe = SMALL[name], RECIPES[name.partition(",")[0]]
-    trained = recipe.build(spec, CLASSES, True)
-    trained.load_weights(folder / WEIGHTS)
-    return trained, served_form(trained, recipe, spec, CLASSES), load_bundle(folder / "bundle")
-
-
-@pytest.fixture(scope="module")
-def aside(
-    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Callable[[str], Path]]:
-    """Folders of the later half, exported by a second process meanwhile: that takes longest, and on one core only."""
-    asked = [name for name in ASIDE if any(f"[{name}]" in item.name for item in request.session.items)]
-    folders = {name: tmp_path_factory.mktemp("aside") for name in asked}
-    arguments = [part for name, folder in folders.items() for part in (name, str(folder))]
-    log = tmp_path_factory.mktemp("log") / "log"
-    with log.open("w") as said:
-        process = subprocess.Popen([sys.executable, __file__, *arguments], stdout=said, stderr=said)
-
-    def folder_of(name: str) -> Path:
-        while not (folders[name] / WEIGHTS).exists():  # which come last
-            assert process.poll() in {None, 0}, log.read_text()
-            time.sleep(0.05)
-        return folders[name]
-
-    yield folder_of
-    process.kill()
-    process.wait()
-
-
 @pytest.fixture(scope="module", params=SMALL)
-def exported(
-    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, aside: Callable[[str], Path]
-) -> Exported:
-    if request.param in ASIDE:
-        return exported_aside(request.param, aside(request.param))
+def exported(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Exported:
     return export(request.param, tmp_path_factory.mktemp("bundle"))
 
 
@@ -278,16 +235,3 @@ def test_all_frames_of_a_sequence_are_changed_alike() -> None:
 
 def test_the_command_knows_every_architecture() -> None:
     assert set(ARCHITECTURES) == set(RECIPES)
-
-
-def main(arguments: Sequence[str]) -> None:
-    """Export NAME FOLDER, NAME FOLDER and so on."""
-    for name, folder in zip(arguments[::2], map(Path, arguments[1::2]), strict=True):
-        (folder / "bundle").mkdir()
-        trained, _, _ = export(name, folder / "bundle")
-        trained.save_weights(folder / f"new-{WEIGHTS}")
-        (folder / f"new-{WEIGHTS}").rename(folder / WEIGHTS)
-
-
-if __name__ == "__main__":
-    main(sys.argv[1:])

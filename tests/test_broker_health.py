@@ -10,7 +10,7 @@ from contextlib import closing
 import pytest
 from confluent_kafka import Consumer, KafkaError, Producer
 
-from conftest import Services, wait_for
+from conftest import OwnServices, wait_for
 from forgetful import Forgetful, forgetful
 from framewatch.embedded.home import Endpoints
 from framewatch.kafka.broker_health import BrokerHealth
@@ -30,7 +30,7 @@ NOBODY = "127.0.0.1:1"  # a port that no program is ever given
 class Way:
     """A broker that is reached on a forgetful way only."""
 
-    def __init__(self, services: Services, way: Forgetful) -> None:
+    def __init__(self, services: OwnServices, way: Forgetful) -> None:
         self.services = services
         self._way = way
         self.address = way.address
@@ -43,7 +43,7 @@ class Way:
 
 @pytest.fixture(scope="module")
 def way(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Way]:
-    services = Services(tmp_path_factory.mktemp("way"))
+    services = OwnServices(tmp_path_factory.mktemp("way"))
     with forgetful(services.endpoints.kafka) as made:
         config = services.home.kafka / "server.properties"
         told = f"advertised.listeners=PLAINTEXT://{services.endpoints.kafka}"

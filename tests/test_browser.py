@@ -21,10 +21,11 @@ from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 
 from conftest import SAMPLE, Command, wait_for
-from framewatch.ports import accepts, choose_port
+from framewatch.ports import accepts
 from framewatch.vision.annotate import colour_of
 from framewatch.vision.classifier import Image
 from framewatch.vision.jpeg import encode_jpeg
+from shared import free_port
 from test_web import Site, serve
 
 # The moving picture: on the wall, on the page of its stream, or by itself at its own address.
@@ -155,7 +156,7 @@ def box_pixels(image: Image | None) -> int:
 def test_the_page_shows_what_comes_and_gets_over_a_server_that_was_away(
     browser: Browser, framewatch: Command, topic: str, database_name: str
 ) -> None:
-    port = choose_port()
+    port = free_port()
     options = ("--topic", topic, "--group", topic, "--database", database_name, "--port", port, "--quiet")
 
     def consume() -> subprocess.Popen[str]:

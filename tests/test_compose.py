@@ -37,11 +37,11 @@ from framewatch.model.event import Event
 from framewatch.model.frame import Frame
 from framewatch.model.health import Health
 from framewatch.objects.open import open_objects
-from framewatch.ports import choose_port
 from framewatch.settings import LOOPBACK_HOSTS, Settings, environment_name, load_settings
 from framewatch.web.app import AccessControl, Backend, create_app
 from framewatch.web.server import WebServer
 from framewatch.wiring.worker import check_host
+from shared import free_port
 
 SECRETS = {
     "MONGO_PASSWORD": "0123456789abcdef",
@@ -331,7 +331,7 @@ def test_the_consumers_healthcheck_asks_its_health_with_the_password(status: str
     asked = f"http://127.0.0.1:{given['FRAMEWATCH_PORT']}/"
     assert asked in script
     assert "$" not in script, "Compose would take it for a variable"
-    port = choose_port()
+    port = free_port()
     app = create_app(Backend(LiveHub(1), lambda: health), AccessControl(given["FRAMEWATCH_USER"], password))
     with WebServer(app, "127.0.0.1", port, 1):
         argv = [sys.executable, "-c", script.replace(asked, f"http://127.0.0.1:{port}/")]

@@ -26,10 +26,10 @@ from framewatch.embedded.home import Endpoints
 from framewatch.kafka.record import Record, to_record
 from framewatch.model.frame import Frame
 from framewatch.model.names import dead_letter_topic
-from framewatch.ports import choose_port
 from framewatch.storage.mongo.documents import Document, from_document
 from framewatch.vision.classifier import Image
 from framewatch.vision.jpeg import decode_img, encode_jpeg
+from shared import free_port
 from test_sources import write_video
 
 US = time.time_ns() // 1000 - 60_000_000  # capture time of the first frame: younger than the retention
@@ -43,7 +43,7 @@ class World:
         self.topic = topic
         self.database = database
         self.kafka = endpoints.kafka
-        self.port = choose_port()
+        self.port = free_port()
         self._producer = Producer({"bootstrap.servers": self.kafka, "message.max.bytes": 16 * 1024**2})
 
     def consume(self, *options: object, port: int | None = None) -> subprocess.Popen[str]:
@@ -300,7 +300,7 @@ def test_from_beginning_reads_all_again_and_stores_nothing_twice(world: World) -
 
 
 def test_workers_of_one_group_share_the_streams(world: World) -> None:
-    other = choose_port()
+    other = free_port()
     world.consume("--quiet", "--instance", "one")
     world.consume("--quiet", "--instance", "two", port=other)
     wait_for(lambda: spread(world, other), "both workers showing streams", 60)
@@ -343,7 +343,7 @@ def test_one_viewer_too_many_is_told_so(world: World) -> None:
 
 
 def test_a_wide_open_address_needs_a_password(framewatch: Command, topic: str) -> None:
-    port = choose_port()
+    port = free_port()
     options = ("--host", "0.0.0.0", "--port", port, "--topic", topic, "--quiet")
     _, err = framewatch("consume", *options).communicate(timeout=60)
     assert "FRAMEWATCH_PASSWORD" in err

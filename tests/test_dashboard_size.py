@@ -6,21 +6,19 @@ import itertools
 import threading
 import time
 from contextlib import ExitStack
-from dataclasses import replace
 from functools import partial
 from typing import NamedTuple
 
 import numpy as np
 import pytest
+from pymongo.database import Database
 
 from conftest import wait_for
-from framewatch.embedded.home import Endpoints
 from framewatch.live.feed import Feed
 from framewatch.model.filters import EventFilter
-from framewatch.storage.mongo.client import connect
+from framewatch.storage.mongo.documents import Document
 from framewatch.storage.mongo.queries import EventQueries
 from framewatch.vision.jpeg import encode_jpeg
-from many import DATABASE
 from running import rows
 from test_browser import Browser, browser, chrome  # noqa: F401 - fixtures
 from test_events_api import records_of
@@ -42,17 +40,17 @@ def pictures(browser: Browser) -> list[str]:  # noqa: F811
     return list(browser.run(script))
 
 
+@pytest.mark.speed
 def test_it_stays_quick_with_a_hundred_thousand_events_and_ten_streams(
     browser: Browser,  # noqa: F811
-    many: EventQueries,
-    endpoints: Endpoints,
+    many: Database[Document],
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     images = [encode_jpeg(np.full((360, 640, 3), shade, np.uint8)) for shade in range(0, 250, 5)]
     feed = Feed()
     ended = threading.Event()
 
-    stored = many.page(EventFilter(), 500).events
+    stored = EventQueries(many).page(EventFilter(), 500).events
 
     def tell() -> None:
         for batch in itertools.cycle([stored[k : k + 10] for k in range(0, len(stored), 10)]):
@@ -61,9 +59,7 @@ def test_it_stays_quick_with_a_hundred_thousand_events_and_ten_streams(
                 return
 
     with ExitStack() as ending:
-        mongo = ending.enter_context(connect(endpoints.mongodb))
-        records = replace(records_of(mongo[DATABASE]), events=many)
-        site = ending.enter_context(serve(max_viewers=8, records=records, feed=feed))
+        site = ending.enter_context(serve(max_viewers=8, records=records_of(many), feed=feed))
         ending.callback(feed.close)
         for stream in STREAMS:
             ending.enter_context(site.publishing(images, fps=10, stream=stream))

@@ -18,8 +18,8 @@ from pymongo.database import Database
 
 from conftest import REPOSITORY, Command, wait_for
 from framewatch.cli import cli
-from framewatch.ports import choose_port
 from framewatch.storage.mongo.documents import Document
+from shared import free_port
 
 MODEL = REPOSITORY / "models" / "emotions"
 CLIPS_S = 379 / 30  # six clips, one after another
@@ -58,7 +58,7 @@ def test_the_model_is_small_enough_for_the_repository() -> None:
 def test_emotions_of_real_faces_are_shown_steadily_while_the_raw_ones_are_stored(
     framewatch: Command, topic: str, database: Database[Document], data: Path
 ) -> None:
-    port = choose_port()
+    port = free_port()
     worker = framewatch(
         "consume",
         "--preset",

@@ -26,12 +26,12 @@ from framewatch.model.alert import Alert
 from framewatch.model.episode import Episode
 from framewatch.model.event import Event
 from framewatch.model.filters import EventFilter
-from framewatch.ports import choose_port
 from framewatch.storage.mongo.alerts import AlertStore
 from framewatch.storage.mongo.documents import Document, from_document, to_document
 from framewatch.storage.mongo.episodes import EpisodeStore
 from framewatch.storage.mongo.events import EventStore
 from framewatch.vision.jpeg import encode_jpeg
+from shared import free_port
 
 MINUTE = 60_000_000
 T0 = 1_795_000_000 * 1_000_000 // MINUTE * MINUTE
@@ -326,7 +326,7 @@ def test_text_is_shortened_before_it_is_shown() -> None:
 
 def test_a_store_that_is_away_is_one_line_and_exit_1(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     home = Home(tmp_path)
-    home.record(Endpoints("127.0.0.1:1", f"mongodb://keeper:verysecret@127.0.0.1:{choose_port()}"))
+    home.record(Endpoints("127.0.0.1:1", f"mongodb://keeper:verysecret@127.0.0.1:{free_port()}"))
     with pytest.raises(SystemExit) as ended:
         main(["events", "list", "--home", str(tmp_path)])
     said = capsys.readouterr()

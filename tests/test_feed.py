@@ -23,10 +23,10 @@ from framewatch.live.hub import LiveHub
 from framewatch.model.alert import Alert
 from framewatch.model.event import Event
 from framewatch.model.health import Health
-from framewatch.ports import choose_port
 from framewatch.web.api import feed as room
 from framewatch.web.app import Backend, create_app
 from framewatch.web.server import WebServer
+from shared import free_port
 from test_web import below, measured
 
 T0 = 1_795_000_000_000_000
@@ -187,6 +187,7 @@ def test_many_streams_and_labels_are_not_remembered_for_ever(feed: Feed, clock: 
         assert len(listener._last_s) <= 1200
 
 
+@pytest.mark.speed
 def test_telling_takes_microseconds_whoever_listens(capsys: pytest.CaptureFixture[str]) -> None:
     feed = Feed()
     frame = [event(frame=1, index=index) for index in range(3)]
@@ -308,7 +309,7 @@ def app_of(feed: Feed) -> OpenAPI:
 
 @contextmanager
 def serving(app: OpenAPI) -> Iterator[int]:
-    port = choose_port()
+    port = free_port()
     with WebServer(app, "127.0.0.1", port, MAX_LISTENERS + 4):
         yield port
 

@@ -14,7 +14,7 @@ import pytest
 from confluent_kafka import Consumer, TopicPartition
 from confluent_kafka.admin import AdminClient
 
-from conftest import Services, wait_for
+from conftest import OwnServices, wait_for
 from framewatch.embedded.home import Endpoints
 from framewatch.errors import BrokerUnavailable, FrameGone
 from framewatch.kafka.clients import make_admin, make_frame_reader, make_producer
@@ -251,7 +251,7 @@ def test_callers_that_wait_for_their_turn_do_not_cost_the_others_their_client(
         assert len(made) == 1
 
 
-def test_a_broker_that_comes_back_is_asked_again(own: Services) -> None:
+def test_a_broker_that_comes_back_is_asked_again(own: OwnServices) -> None:
     topic = f"frames-{secrets.token_hex(4)}"
     ensure_topic(own.endpoints.kafka, topic, 1, 1, {})
     (only,) = send(own.endpoints.kafka, topic, [frame(0)])

@@ -32,7 +32,7 @@ def central(small: Jar, monkeypatch: pytest.MonkeyPatch) -> Iterator[Web]:
             jar.read_bytes()
         )
         there = partial(MavenContext, remote_repos={"central": web.address("")})
-        monkeypatch.setattr("services.jars.MavenContext", there)
+        monkeypatch.setattr("framewatch.embedded.jars.MavenContext", there)
         monkeypatch.setenv("no_proxy", "127.0.0.1")
         yield web
 

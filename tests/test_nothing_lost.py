@@ -22,12 +22,12 @@ from typing import Any
 import pytest
 from confluent_kafka import Consumer, KafkaException, TopicPartition
 
-from conftest import REPOSITORY, SAMPLE, Services, wait_for
+from conftest import REPOSITORY, SAMPLE, OwnServices, Services, wait_for
 from framewatch.embedded.home import Endpoints
 from framewatch.embedded.process import Child
 from framewatch.kafka.topics import ensure_topic
-from framewatch.ports import choose_port
 from framewatch.storage.mongo.client import connect
+from shared import free_port
 
 FRAMES = 420
 FPS = 80  # 5 seconds: long enough to be killed in the middle, short enough to wait for
@@ -92,7 +92,7 @@ class Bench:
     ) -> None:
         self.name = name
         self.topic = topic or name
-        self.port = choose_port()
+        self.port = free_port()
         self.endpoints = endpoints or services.endpoints
         self.client = connect(self.endpoints.mongodb)
         self.database = self.client[name]
@@ -182,13 +182,13 @@ class Bench:
 
 
 @pytest.fixture
-def bench(own: Services) -> Iterator[Bench]:
+def bench(own: OwnServices) -> Iterator[Bench]:
     with closing(Bench(own, f"b{secrets.token_hex(4)}")) as bench:
         yield bench
 
 
 @pytest.fixture(scope="module")
-def undisturbed(own: Services) -> set[str]:
+def undisturbed(own: OwnServices) -> set[str]:
     """Event ids of a run in which nothing happens; they do not depend on its pace."""
     with closing(Bench(own, "undisturbed")) as bench:
         bench.worker()
@@ -207,7 +207,7 @@ def delivered(video: Process) -> int:
 
 
 def test_a_worker_killed_between_the_stores_answer_and_the_commit_loses_and_doubles_nothing(
-    own: Services, bench: Bench, undisturbed: set[str]
+    own: OwnServices, bench: Bench, undisturbed: set[str]
 ) -> None:
     # Two groups side by side on one topic: each has a worker that dies at another step.
     with closing(Bench(own, f"{bench.name}_add", bench.topic)) as other:
@@ -234,7 +234,7 @@ def test_a_worker_killed_anywhere_loses_and_doubles_nothing(bench: Bench, undist
     bench.has_exactly(undisturbed)
 
 
-def test_a_killed_store_is_waited_for(own: Services, bench: Bench, undisturbed: set[str]) -> None:
+def test_a_killed_store_is_waited_for(own: OwnServices, bench: Bench, undisturbed: set[str]) -> None:
     bench.worker()
     video = bench.video()
     bench.wait_until_stored(50)
@@ -245,7 +245,7 @@ def test_a_killed_store_is_waited_for(own: Services, bench: Bench, undisturbed: 
     bench.has_exactly(undisturbed)
 
 
-def test_a_killed_broker_is_waited_for(own: Services, bench: Bench, undisturbed: set[str]) -> None:
+def test_a_killed_broker_is_waited_for(own: OwnServices, bench: Bench, undisturbed: set[str]) -> None:
     worker = bench.worker()
     video = bench.video()
     bench.wait_until_stored(50)
@@ -257,7 +257,7 @@ def test_a_killed_broker_is_waited_for(own: Services, bench: Bench, undisturbed:
     assert worker.poll() is None
 
 
-def test_thirty_seconds_away_stall_and_resume(own: Services, services: Services, undisturbed: set[str]) -> None:
+def test_thirty_seconds_away_stall_and_resume(own: OwnServices, services: Services, undisturbed: set[str]) -> None:
     # Store and broker at the same time, and yet each alone: beside it stands a server that nobody stops.
     without_store = Endpoints(services.endpoints.kafka, own.endpoints.mongodb)
     without_broker = Endpoints(own.endpoints.kafka, services.endpoints.mongodb)

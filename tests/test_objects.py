@@ -340,7 +340,9 @@ def test_trying_again_takes_longer_each_time_and_ends_when_it_is_told() -> None:
 def test_a_program_that_used_a_bucket_ends_without_a_word(s3: ObjectStore) -> None:
     bucket = s3.bucket({"a": b"1"})
     program = (
-        "import sys, threading; from objects import *\n"
+        "import threading\n"
+        "from framewatch.objects.base import Access, ObjectsUnavailable\n"
+        "from framewatch.objects.open import open_objects\n"
         f"objects = open_objects('s3://{bucket}', Access({s3.endpoint!r}, 'k', 's'))\n"
         "assert objects.names() == ['a']\n"
         "def read():\n"

@@ -38,7 +38,6 @@ from framewatch.errors import BrokerUnavailable, StoreUnavailable
 from framewatch.live.feed import Feed
 from framewatch.live.hub import LiveHub
 from framewatch.model.health import Health
-from framewatch.ports import choose_port
 from framewatch.vision.detectors.faces import HaarFaces
 from framewatch.web.api.docs import complete_document
 from framewatch.web.api.problems import ANY_PARAMETERS
@@ -46,6 +45,7 @@ from framewatch.web.app import AccessControl, Backend, create_app
 from framewatch.web.predictor import Predictor
 from framewatch.web.schemas import AboutOut
 from framewatch.web.server import WebServer
+from shared import free_port
 from test_browser import Browser, browser, chrome  # noqa: F401  # fixtures
 from test_guards import ABOUT, addresses, every_part
 from test_web import HEALTHY, authorization, serve
@@ -508,7 +508,7 @@ HERE = "return [document.URL, document.title, document.readyState]"
 def test_in_a_browser_only_pages_of_listed_sites_read_and_send(chrome: Browser) -> None:  # noqa: F811
     with elsewhere() as let_in, elsewhere() as not_let_in:
         app = create_app(Backend(LiveHub(1), lambda: HEALTHY), AccessControl(origins=[let_in]))
-        port = choose_port()
+        port = free_port()
         with WebServer(app, "127.0.0.1", port, 1):
             found = {}
             for origin in (let_in, not_let_in):

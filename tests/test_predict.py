@@ -35,7 +35,7 @@ from framewatch.model.detection import Box, Detection
 from framewatch.model.frame import Frame
 from framewatch.objects.base import Access
 from framewatch.objects.open import open_objects
-from framewatch.ports import accepts, choose_port
+from framewatch.ports import accepts
 from framewatch.producer.sources.open import open_source
 from framewatch.training.data.reading import read_sample
 from framewatch.training.data.samples import Sample
@@ -49,6 +49,7 @@ from framewatch.web.app import AccessControl, Backend, create_app
 from framewatch.web.predictor import PredictionFailed, Predictor, PredictorBusy
 from framewatch.web.security.rate import RateLimit
 from framewatch.web.server import WebServer
+from shared import free_port
 from test_browser import Browser, browser, chrome, sample_frames  # noqa: F401  # fixtures
 from test_web import HEALTHY, Clock, Site, authorization
 
@@ -74,7 +75,7 @@ class Asking(Site):
             Backend(self.hub, lambda: HEALTHY, predictor=self.predictor, predict_limits=limits),
             AccessControl(password=password),
         )
-        self.port = choose_port()
+        self.port = free_port()
         self.server = WebServer(self.app, "127.0.0.1", self.port, 8)
         self._number = 0
 
@@ -995,7 +996,7 @@ def test_the_page_says_what_to_do_about_what_went_wrong(
 def test_a_consumer_answers_within_the_limits_it_was_given(
     framewatch: Command, topic: str, database_name: str, faces: list[bytes]
 ) -> None:
-    port = choose_port()
+    port = free_port()
     names = ("--topic", topic, "--group", topic, "--database", database_name, "--quiet")
     limits = ("--max-upload-mb", 0.1, "--max-predictions", 3)
     consumer = framewatch("consume", *names, "--port", port, *limits)

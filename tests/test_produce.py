@@ -25,7 +25,7 @@ import pytest
 from confluent_kafka import Consumer, KafkaException, TopicPartition
 from confluent_kafka.admin import AdminClient
 
-from conftest import REPOSITORY, SAMPLE, Command, Services, wait_for
+from conftest import REPOSITORY, SAMPLE, Command, OwnServices, Services, wait_for
 from framewatch.embedded.home import Endpoints
 from framewatch.kafka.record import MAX_RECORD_BYTES, Record, from_record
 from framewatch.kafka.topics import ensure_topic
@@ -217,6 +217,7 @@ def test_every_frame_arrives_once_in_order_whole_and_stamped(bench: Bench) -> No
     assert summary["megabytes_per_second"] == pytest.approx(megabytes / summary["seconds"], rel=0.02)
 
 
+@pytest.mark.alone
 def test_the_pace_is_as_recorded_or_as_said_or_as_fast_as_possible(bench: Bench, clip: Path) -> None:
     def seconds(fps: str) -> float:
         summary = bench.figures(clip, "--fps", fps)
@@ -514,7 +515,7 @@ def test_a_broker_that_is_not_there_is_waited_for_and_then_one_line_says_so(benc
 
 
 @pytest.fixture
-def fragile(own: Services, framewatch: Command, topic: str) -> Bench:
+def fragile(own: OwnServices, framewatch: Command, topic: str) -> Bench:
     """A topic on the broker that may be killed."""
     ensure_topic(own.endpoints.kafka, topic, 2, 1, {})
 
@@ -525,7 +526,7 @@ def fragile(own: Services, framewatch: Command, topic: str) -> Bench:
 
 
 @contextmanager
-def paused(services: Services) -> Iterator[None]:
+def paused(services: OwnServices) -> Iterator[None]:
     """The broker is there and answers nothing."""
     assert services.kafka.pid is not None
     os.kill(services.kafka.pid, signal.SIGSTOP)
@@ -535,7 +536,7 @@ def paused(services: Services) -> Iterator[None]:
         os.kill(services.kafka.pid, signal.SIGCONT)
 
 
-def test_a_broker_that_goes_away_costs_no_frame(own: Services, fragile: Bench) -> None:
+def test_a_broker_that_goes_away_costs_no_frame(own: OwnServices, fragile: Bench) -> None:
     process = fragile.start(SAMPLE, "--fps", "70", "--json")
     fragile.wait_for(60)
     with paused(own):
@@ -553,7 +554,7 @@ def test_a_broker_that_goes_away_costs_no_frame(own: Services, fragile: Bench) -
 
 
 def test_stopped_while_the_broker_is_away_it_waits_for_it_some_seconds_unless_stopped_again(
-    own: Services, fragile: Bench
+    own: OwnServices, fragile: Bench
 ) -> None:
     patient = fragile.start(SAMPLE, "--loop", "--json")
     hasty = fragile.start(SAMPLE, "--loop", "--stream", "hasty")
@@ -652,6 +653,7 @@ def test_a_camera_that_breaks_and_comes_back_goes_on_in_the_same_run(bench: Benc
     assert "secret" not in out + err
 
 
+@pytest.mark.alone
 def test_of_a_camera_what_is_over_the_rate_is_left_out(bench: Bench, web: Web) -> None:
     web.routes["/live"] = endless(60)
 
@@ -672,7 +674,7 @@ def test_of_a_camera_what_is_over_the_rate_is_left_out(bench: Bench, web: Web) -
 
 
 def test_while_the_broker_is_away_a_cameras_frames_are_left_out_and_counted(
-    own: Services, fragile: Bench, web: Web
+    own: OwnServices, fragile: Bench, web: Web
 ) -> None:
     sent: list[int] = []
     web.routes["/live"] = endless(100, sent=sent)

@@ -25,10 +25,11 @@ from framewatch.model.event import Event
 from framewatch.model.frame import Frame
 from framewatch.objects.base import Access
 from framewatch.objects.open import open_objects
-from framewatch.ports import accepts, choose_port
+from framewatch.ports import accepts
 from framewatch.storage.mongo.documents import Document
 from framewatch.vision.jpeg import encode_jpeg
 from s3 import SECRET, Gate, ObjectStore
+from shared import free_port
 from test_consume import picture, sample_frames
 
 US = 1_770_000_000_123_456
@@ -194,7 +195,7 @@ class Lake:
         return process.returncode, out + err
 
     def consume(self, *options: object, group: str = "") -> subprocess.Popen[str]:
-        self.port = port = choose_port()
+        self.port = port = free_port()
         where = ("--database", self.database.name, "--port", port, "--output", f"s3://{self.bucket}/output/")
         whose = ("--quiet", "--group", group or self._topic, "--instance", "w", "--topic", self._topic)
         worker = self.framewatch("consume", *whose, *where, *options, **self._way.environment)

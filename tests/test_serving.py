@@ -19,10 +19,10 @@ from pymongo.database import Database
 from bundles import COLOURS, Made, person
 from conftest import REPOSITORY, Command, wait_for
 from framewatch.model.detection import Box, Detection
-from framewatch.ports import choose_port
 from framewatch.storage.mongo.documents import Document, from_document
 from framewatch.vision.annotate import annotated, colour_of
 from framewatch.vision.jpeg import decode_img
+from shared import free_port
 
 PAGE = REPOSITORY / "docs" / "models.md"
 
@@ -56,7 +56,7 @@ def consumed(
     framewatch: Command, topic: str, database: Database[Document], source: Path, n: int, *options: object, **env: str
 ) -> subprocess.Popen[str]:
     """A consumer that has stored n events of the source's frames."""
-    settings = ("--topic", topic, "--group", topic, "--database", database.name, "--port", choose_port())
+    settings = ("--topic", topic, "--group", topic, "--database", database.name, "--port", free_port())
     worker = framewatch("consume", *settings, *options, **env)
     sent = framewatch("produce", source, "--topic", topic, "--stream", "cam", "--fps", "max")
     assert sent.wait(200) == 0

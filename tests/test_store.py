@@ -31,7 +31,6 @@ from framewatch.model.episode import Episode
 from framewatch.model.event import Event
 from framewatch.model.filters import EventFilter
 from framewatch.model.upload import Upload
-from framewatch.ports import choose_port
 from framewatch.storage.interface import MAX_PAGE, Stored
 from framewatch.storage.mongo.alerts import AlertStore
 from framewatch.storage.mongo.client import connect
@@ -42,6 +41,7 @@ from framewatch.storage.mongo.queries import EventQueries
 from framewatch.storage.mongo.store import MongoStore
 from framewatch.storage.mongo.uploads import UploadStore
 from many import MANY, MINUTE, T0, event
+from shared import free_port
 
 HOUR = 60 * MINUTE
 STREAMS = ("door", "front door", "камера-2", "cam@3")
@@ -486,7 +486,7 @@ def test_documents_of_other_programs_break_no_list_and_no_count(
 def private_store(tmp_path: Path) -> Iterator[tuple[str, Child]]:
     home = Home(tmp_path / "home")
     home.prepare()
-    embedded = EmbeddedStore(home, choose_port())
+    embedded = EmbeddedStore(home, free_port())
     child = embedded.prepare()
     child.start()
     try:
@@ -553,7 +553,7 @@ def refusal(attempt: Callable[[], object]) -> str:
 
 
 def test_a_store_that_is_away_is_told_in_one_line_within_five_seconds() -> None:
-    port = choose_port()
+    port = free_port()
     with connect(f"mongodb://keeper:verysecret@127.0.0.1:{port}") as client:
         for line in refusals(client["test"]):
             assert f"127.0.0.1:{port}" in line
@@ -628,9 +628,11 @@ def test_a_long_list_with_crops_takes_no_more_memory_than_a_page(
 FASTEST_S = 0.150
 
 
+@pytest.mark.speed
 def test_pages_and_counts_of_a_hundred_thousand_events_come_at_once(
-    many: EventQueries, capsys: pytest.CaptureFixture[str]
+    many: Database[Document], capsys: pytest.CaptureFixture[str]
 ) -> None:
+    queries = EventQueries(many)
     middle = T0 + MANY // 16 * 33_333
     lines = ["", f"  {MANY} events              page (ms)  counts (ms)"]
     slow = []
@@ -649,7 +651,7 @@ def test_pages_and_counts_of_a_hundred_thousand_events_come_at_once(
         "stream, rare confidence": EventFilter("cam-3", min_confidence=0.999),
         "absent stream": EventFilter("nobody"),
     }.items():
-        page_s, counts_s = fastest_s(partial(many.page, where)), fastest_s(partial(many.counts, where))
+        page_s, counts_s = fastest_s(partial(queries.page, where)), fastest_s(partial(queries.counts, where))
         lines.append(f"  {name:<24} {page_s * 1000:>11.1f} {counts_s * 1000:>12.1f}")
         slow += [(name, s) for s in (page_s, counts_s) if s > FASTEST_S]
     with capsys.disabled():
@@ -657,11 +659,13 @@ def test_pages_and_counts_of_a_hundred_thousand_events_come_at_once(
     assert not slow
 
 
-def test_the_last_page_comes_as_fast_as_the_first(many: EventQueries) -> None:
-    last = many.page(EventFilter(), 50, T0 + 100_000)
+@pytest.mark.speed
+def test_the_last_page_comes_as_fast_as_the_first(many: Database[Document]) -> None:
+    queries = EventQueries(many)
+    last = queries.page(EventFilter(), 50, T0 + 100_000)
     assert last.cursor is None
     assert len(last.events) == 32
-    assert fastest_s(lambda: many.page(EventFilter(), 50, T0 + 100_000)) < FASTEST_S
+    assert fastest_s(lambda: queries.page(EventFilter(), 50, T0 + 100_000)) < FASTEST_S
 
 
 def fastest_s(do: Callable[[], object]) -> float:
@@ -674,12 +678,12 @@ def fastest_s(do: Callable[[], object]) -> float:
     return min(taken)
 
 
-def test_pages_of_many_events_leave_no_gap(many: EventQueries) -> None:
+def test_pages_of_many_events_leave_no_gap(thousands: Database[Document]) -> None:
     where = EventFilter("cam-3", None, T0, T0 + 20_000_000)
     ids: list[str] = []
     cursor: int | None = None
     while True:
-        page = many.page(where, 77, cursor)
+        page = EventQueries(thousands).page(where, 77, cursor)
         ids += [e.id for e in page.events]
         cursor = page.cursor
         if cursor is None:

@@ -20,7 +20,6 @@ from pymongo.database import Database
 from conftest import Command, wait_for
 from framewatch.errors import DataError, SettingError
 from framewatch.objects.base import Access
-from framewatch.ports import choose_port
 from framewatch.storage.mongo.documents import Document, from_document
 from framewatch.training.architectures.mobilenet import BACKBONE
 from framewatch.training.architectures.recipes import RECIPES, phases_of
@@ -32,6 +31,7 @@ from framewatch.training.train import train
 from framewatch.vision.models.bundle import Manifest, load_bundle, seal_bundle, write_labels
 from framewatch.vision.models.runtime import load_runtime
 from shapes import SHAPES, TINY, Heard, Trainer, draw, plan_of, run_main
+from shared import free_port
 
 ITS_TEST = "test_a_mobilenet_trained_on_a_folder_labels_frames_live"
 
@@ -386,7 +386,7 @@ def test_a_mobilenet_trained_on_a_folder_labels_frames_live(
     assert code == 0, errors
     assert "is ready after" in said
     consumer = framewatch("consume", "--model", out, "--topic", topic, "--group", topic, "--database", database.name,
-                          "--port", choose_port())  # fmt: skip
+                          "--port", free_port())  # fmt: skip
     sent = framewatch("produce", few / "round", "--topic", topic, "--stream", "cam", "--fps", "max")
     assert sent.wait(60) == 0
 

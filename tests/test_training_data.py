@@ -113,30 +113,34 @@ def clear_alpha() -> bytes:
     return saved(image, "PNG")
 
 
-GREY = {
-    "grey.jpg": saved(of_mode("L"), "JPEG", quality=95),
-    "grey.png": saved(of_mode("L"), "PNG"),
-    "sixteen.png": saved(PIL.Image.fromarray(np.asarray(of_mode("L")).astype(np.uint16) * 257), "PNG"),
-    "sixteen.tif": saved(PIL.Image.fromarray(np.asarray(of_mode("L")).astype(np.uint16) * 257), "TIFF"),
-    "la.png": saved(of_mode("LA"), "PNG"),
-}
-COLOURED = {
-    "plain.jpg": saved(of_mode("RGB"), "JPEG", quality=95),
-    "progressive.jpg": saved(of_mode("RGB"), "JPEG", quality=95, progressive=True),
-    "cmyk.jpg": saved(of_mode("CMYK"), "JPEG", quality=95),
-    "palette.png": saved(PIL.Image.fromarray(photo()).quantize(256), "PNG"),
-    "alpha.png": clear_alpha(),
-    "plain.bmp": saved(of_mode("RGB"), "BMP"),
-    "plain.tiff": saved(of_mode("RGB"), "TIFF"),
-    "cmyk.tif": saved(of_mode("CMYK"), "TIFF"),
-    "plain.webp": saved(of_mode("RGB"), "WEBP", quality=95),
-    "plain.gif": saved(of_mode("RGB"), "GIF"),
-    "moving.gif": saved(of_mode("RGB"), "GIF", save_all=True, append_images=[PIL.Image.new("RGB", (512, 512))]),
-    "moving.webp": saved(of_mode("RGB"), "WEBP", save_all=True, append_images=[PIL.Image.new("RGB", (512, 512))]),
-    "turned.jpg": turned(6),
-    "large.jpg": saved(of_mode("RGB").resize((3000, 3000)), "JPEG", quality=90),
-    "png-inside.jpg": saved(of_mode("RGB"), "PNG"),
-}
+def grey_files() -> dict[str, bytes]:
+    return {
+        "grey.jpg": saved(of_mode("L"), "JPEG", quality=95),
+        "grey.png": saved(of_mode("L"), "PNG"),
+        "sixteen.png": saved(PIL.Image.fromarray(np.asarray(of_mode("L")).astype(np.uint16) * 257), "PNG"),
+        "sixteen.tif": saved(PIL.Image.fromarray(np.asarray(of_mode("L")).astype(np.uint16) * 257), "TIFF"),
+        "la.png": saved(of_mode("LA"), "PNG"),
+    }
+
+
+def coloured_files() -> dict[str, bytes]:
+    return {
+        "plain.jpg": saved(of_mode("RGB"), "JPEG", quality=95),
+        "progressive.jpg": saved(of_mode("RGB"), "JPEG", quality=95, progressive=True),
+        "cmyk.jpg": saved(of_mode("CMYK"), "JPEG", quality=95),
+        "palette.png": saved(PIL.Image.fromarray(photo()).quantize(256), "PNG"),
+        "alpha.png": clear_alpha(),
+        "plain.bmp": saved(of_mode("RGB"), "BMP"),
+        "plain.tiff": saved(of_mode("RGB"), "TIFF"),
+        "cmyk.tif": saved(of_mode("CMYK"), "TIFF"),
+        "plain.webp": saved(of_mode("RGB"), "WEBP", quality=95),
+        "plain.gif": saved(of_mode("RGB"), "GIF"),
+        "moving.gif": saved(of_mode("RGB"), "GIF", save_all=True, append_images=[PIL.Image.new("RGB", (512, 512))]),
+        "moving.webp": saved(of_mode("RGB"), "WEBP", save_all=True, append_images=[PIL.Image.new("RGB", (512, 512))]),
+        "turned.jpg": turned(6),
+        "large.jpg": saved(of_mode("RGB").resize((3000, 3000)), "JPEG", quality=90),
+        "png-inside.jpg": saved(of_mode("RGB"), "PNG"),
+    }
 
 
 def test_pictures_that_stand_as_numbers_are_sequences_of_equal_frames(tmp_path: Path) -> None:
@@ -151,10 +155,10 @@ def test_pictures_that_stand_as_numbers_are_sequences_of_equal_frames(tmp_path: 
 
 
 def test_pictures_of_every_kind_are_seen_as_they_are_meant(tmp_path: Path) -> None:
-    for name, content in GREY.items():
-        put(tmp_path / "set" / "grey" / name, content)
-    for name, content in COLOURED.items():
-        put(tmp_path / "set" / "coloured" / name, content)
+    files = {"grey": grey_files(), "coloured": coloured_files()}
+    for kind, contents in files.items():
+        for name, content in contents.items():
+            put(tmp_path / "set" / kind / name, content)
     spec = InputSpec(height=32, width=32)
     data = load(tmp_path / "set", tmp_path / "work", spec=spec)
     assert data.skipped == ()
@@ -165,7 +169,7 @@ def test_pictures_of_every_kind_are_seen_as_they_are_meant(tmp_path: Path) -> No
         for name, picture in zip(part.names, part.pictures, strict=True):
             meant = grey if name.startswith("grey") else coloured
             seen[name] = float(abs(picture.astype(int) - meant).mean())
-    assert len(seen) == len(GREY) + len(COLOURED)
+    assert len(seen) == sum(map(len, files.values()))
     assert {name: off for name, off in seen.items() if off > 4} == {}
 
 

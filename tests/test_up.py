@@ -20,9 +20,10 @@ import pytest
 
 from conftest import REPOSITORY, SAMPLE, wait_for
 from framewatch.embedded.home import Home
-from framewatch.ports import choose_port, is_free
+from framewatch.ports import is_free
 from framewatch.storage.mongo.client import connect
 from framewatch.vision.jpeg import decode_img
+from shared import free_port
 from test_sources import write_video
 
 
@@ -31,7 +32,7 @@ class Up:
 
     def __init__(self, home: Path) -> None:
         self.home = home
-        self.port = choose_port()
+        self.port = free_port()
         self.process: subprocess.Popen[str] | None = None
         self.log = home.parent / "up.log"
 

@@ -36,7 +36,6 @@ from framewatch.kafka.clients import make_admin, make_frame_reader
 from framewatch.kafka.group_offsets import committed_offsets
 from framewatch.kafka.topics import ensure_topic
 from framewatch.model.upload import Upload
-from framewatch.ports import choose_port
 from framewatch.settings import load_settings
 from framewatch.storage.mongo.client import connect
 from framewatch.storage.mongo.documents import Document
@@ -51,6 +50,7 @@ from framewatch.web.api import problems
 from framewatch.web.api import uploads as room
 from framewatch.web.http import body_reader as incoming
 from framewatch.web.server import WebServer
+from shared import free_port
 from test_browser import sample_frames
 from test_predict import FILE, form, png
 from test_sources import write_picture, write_video
@@ -102,7 +102,7 @@ class Desk:
         app = OpenAPI(__name__, doc_ui=False)
         problems.answer_with_problems(app)
         app.register_api(room.blueprint(self.uploads))
-        self.port = choose_port()
+        self.port = free_port()
         self.server = WebServer(app, "127.0.0.1", self.port, 8)
 
     def ask(self, method: str, target: str, body: Any = None, kind: str | None = None, **headers: str) -> Reply:
@@ -492,7 +492,7 @@ def make(tmp_path: Path, database: Database[Document], topic: str, services: Ser
 @pytest.fixture
 def worker(framewatch: Command, topic: str, database: Database[Document]) -> Start:
     def start(*options: object) -> subprocess.Popen[str]:
-        settings = ("--topic", topic, "--group", topic, "--database", database.name, "--port", choose_port())
+        settings = ("--topic", topic, "--group", topic, "--database", database.name, "--port", free_port())
         return framewatch("consume", "--quiet", *settings, *options)
 
     return start
@@ -513,7 +513,7 @@ def shared(services: Services, tmp_path_factory: pytest.TempPathFactory) -> Iter
     ensure_topic(services.endpoints.kafka, name, 2, 1, {})
     with connect(services.endpoints.mongodb) as client, (folder / "log").open("wb") as log:
         database = client[name.replace("-", "_")]
-        names = ("--topic", name, "--group", name, "--database", database.name, "--port", str(choose_port()))
+        names = ("--topic", name, "--group", name, "--database", database.name, "--port", str(free_port()))
         process = subprocess.Popen(
             [sys.executable, "-c", "from framewatch.cli import main; main()", "consume", "--quiet", *names,
              "--output", str(folder / "results")],
@@ -544,7 +544,7 @@ def producers() -> list[psutil.Process]:
     found = []
     for process in psutil.Process().children(recursive=True):
         with suppress(psutil.Error):
-            if "producer" in process.cmdline() and "--progress" in process.cmdline():
+            if "framewatch.producer" in process.cmdline() and "--progress" in process.cmdline():
                 found.append(process)
     return found
 
@@ -794,7 +794,7 @@ def test_what_is_deleted_while_it_is_under_way_leaves_nothing_behind(
 
 
 def test_the_picture_of_an_upload_goes_with_it(worker: Start, person: bytes) -> None:
-    at = f"http://127.0.0.1:{(port := choose_port())}"
+    at = f"http://127.0.0.1:{(port := free_port())}"
     worker("--port", port)
 
     def is_there() -> bool:

@@ -37,7 +37,6 @@ from framewatch.live.hub import LiveHub
 from framewatch.model.event import Event
 from framewatch.model.filters import EventFilter
 from framewatch.model.health import Health
-from framewatch.ports import choose_port
 from framewatch.storage.interface import Erased
 from framewatch.storage.mongo.alerts import AlertStore
 from framewatch.storage.mongo.documents import Document
@@ -50,6 +49,7 @@ from framewatch.web.api import live
 from framewatch.web.app import AccessControl, Backend, create_app
 from framewatch.web.records import Records
 from framewatch.web.server import WebServer
+from shared import free_port
 
 JPEG = b"\xff\xd8" + bytes(1000) + b"\xff\xd9"
 LARGE = b"\xff\xd8" + bytes(45_000) + b"\xff\xd9"
@@ -78,7 +78,7 @@ class Site:
         access = {name: options.pop(name) for name in ("hosts", "origins", "trusted_proxies") if name in options}
         backend = Backend(self.hub, lambda: replace(HEALTHY, viewers=self.hub.viewers), **options)
         self.app: Flask = create_app(backend, AccessControl(password=password, **access))
-        self.port = choose_port()
+        self.port = free_port()
         self.server = WebServer(self.app, "127.0.0.1", self.port, max_viewers, max_waiting)
         self._number = 0
 
@@ -427,6 +427,7 @@ def test_a_viewer_that_leaves_gives_its_place_back(site: Site) -> None:
         wait_for(lambda: site.hub.viewers == 0, "the place")
 
 
+@pytest.mark.alone
 def test_one_viewer_too_many_is_told_when_to_come_again_while_short_answers_go_on() -> None:
     with serve(max_viewers=20) as site, ExitStack() as watching, site.publishing():
         for _ in range(20):
@@ -454,6 +455,7 @@ class Dropped(NamedTuple):
         return in_time and self.due > 150 and self.missed <= 0.1 * self.due
 
 
+@pytest.mark.alone
 def test_slow_readers_and_slow_writers_are_dropped_while_the_others_get_every_frame(site: Site) -> None:
     measured(partial(measure_slow_ones, site), Dropped.is_good)
 
@@ -495,6 +497,7 @@ class Measured(NamedTuple):
         return len(self.rates) == 100 and quick and self.grown_kb < 10_000
 
 
+@pytest.mark.speed
 def test_a_hundred_viewers_get_thirty_frames_a_second_with_one_stalled_among_them(
     store: EventStore, database: Database[Document]
 ) -> None:
@@ -552,6 +555,7 @@ def memory_kb() -> int:
     return int(Path("/proc/self/statm").read_text().split()[1]) * resource.getpagesize() // 1024
 
 
+@pytest.mark.alone
 def test_clients_that_send_half_a_request_stop_nobody(site: Site) -> None:
     measured(partial(beside_half_requests_s, site), below(0.5))
 
@@ -574,6 +578,7 @@ def beside_half_requests_s(site: Site) -> float:
     return slowest_s
 
 
+@pytest.mark.alone
 def test_clients_that_send_half_a_body_stop_nobody(site: Site) -> None:
     measured(partial(beside_half_bodies_s, site), below(0.5))
 
@@ -639,7 +644,7 @@ def test_the_server_stops_within_seconds_whoever_is_connected(hub_closes: bool) 
 
 
 def test_health_is_503_exactly_when_a_part_is_down(endpoints: Endpoints) -> None:
-    kafka = {"up": endpoints.kafka, "down": f"127.0.0.1:{choose_port()}"}
+    kafka = {"up": endpoints.kafka, "down": f"127.0.0.1:{free_port()}"}
     states = [(broker, store) for broker in ("up", "down") for store in ("up", "down")]
     with ExitStack() as stack:
         clients = []

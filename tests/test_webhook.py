@@ -20,7 +20,7 @@ from framewatch.alerting.webhook import MAX_TRIES, Webhook
 from framewatch.errors import SettingError, StoreUnavailable
 from framewatch.model.alert import Alert
 from framewatch.model.alert import Webhook as State
-from framewatch.ports import choose_port
+from shared import free_port
 
 START_US = 1_795_256_100_400_000
 
@@ -215,7 +215,7 @@ def test_a_receiver_that_is_not_there_is_named_without_secrets(
     start: Start, caplog: pytest.LogCaptureFixture
 ) -> None:
     store = Store(alert())
-    port = choose_port()
+    port = free_port()
     with caplog.at_level(logging.INFO):
         start(f"http://some:body@127.0.0.1:{port}/secret?token=secret", store, first_wait_s=30)
         wait_for(lambda: [each.attempts for each in store.alerts.values()] == [1], "a try")

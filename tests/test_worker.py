@@ -39,7 +39,7 @@ from framewatch.model.detection import Detection
 from framewatch.model.event import Event
 from framewatch.model.filters import EventFilter
 from framewatch.model.frame import Frame, TopicPartition
-from framewatch.ports import accepts, choose_port
+from framewatch.ports import accepts
 from framewatch.settings import Settings, load_settings
 from framewatch.storage.interface import Stored
 from framewatch.storage.mongo.documents import Document
@@ -49,6 +49,7 @@ from framewatch.vision.annotate import annotated
 from framewatch.vision.classifier import Image
 from framewatch.vision.jpeg import decode_img, encode_jpeg
 from framewatch.wiring.worker import run_worker
+from shared import free_port
 from test_consume import sample_frames
 
 
@@ -95,7 +96,7 @@ def worker(
     instance: str | None = None,
 ) -> Iterator[Running]:
     settings = load_settings(
-        topic=topic, group=topic, port=choose_port(), kafka_options=options or {}, instance=instance
+        topic=topic, group=topic, port=free_port(), kafka_options=options or {}, instance=instance
     )
     running = Running(settings)
     stop = threading.Event()
