@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import json
 import re
 import shlex
 import subprocess
@@ -16,8 +17,12 @@ import click
 import pytest
 
 from conftest import REPOSITORY
+from framewatch.activity.breaches import Breaches
+from framewatch.activity.rules import load_rules
+from framewatch.alerting.webhook import payload
 from framewatch.cli import cli
 from framewatch.embedded.kafka import tool_names
+from framewatch.model.names import is_upload
 from framewatch.settings import Settings, environment_name
 
 DOCS = [
@@ -99,7 +104,9 @@ def test_every_command_of_a_page_can_be_typed(page: Path) -> None:
         if name not in COMMANDS:
             wrong.append(f"{line.strip()}: there is no framewatch {name}")
         elif name == "kafka":
-            wrong += [f"{line.strip()}: no such tool" for tool in words[:1] if tool.isalpha() and tool not in tool_names()]
+            wrong += [
+                f"{line.strip()}: no such tool" for tool in words[:1] if tool.isalpha() and tool not in tool_names()
+            ]
         else:
             flags = {word.partition("=")[0] for word in words if re.match("--?[a-z]", word)}
             wrong += [f"{line.strip()}: it has no {flag}" for flag in sorted(flags - options_of(COMMANDS[name]))]
@@ -216,6 +223,35 @@ def threads_of(path: Path) -> Iterator[str]:
                 name = name.values[0]
             if isinstance(name, ast.Constant):
                 yield str(name.value)
+
+
+def test_the_rules_of_the_docs_can_be_loaded_and_the_example_of_an_alert_is_what_is_posted(tmp_path: Path) -> None:
+    for name in ("README.md", "docs/activity.md"):
+        text = (REPOSITORY / name).read_text(encoding="utf-8")
+        (tmp_path / "rules.yaml").write_text(text.split("```yaml\n")[1].split("```")[0])
+        rules = load_rules(tmp_path / "rules.yaml")
+    example = json.loads(text.split("```json\n")[1].split("```")[0])
+    breaches = Breaches(rules)
+    since_us = example["start_us"] - round(example["seconds"] * 1e6)
+    alerts = [
+        alert
+        for time_us in range(since_us, example["start_us"] + 1, 1_000_000)
+        for alert in breaches.observe(example["stream"], time_us, {example["label"]: 1.0})
+    ]
+    assert [payload(alert) for alert in alerts] == [example]
+
+
+def test_alerts_and_uploads_in_the_docs_are_such_as_there_are() -> None:
+    alerts = [found for found in re.findall(r"\{[^{}]*\}", TEXT) if '"rule": ' in found and '"text": ' in found]
+    assert len(alerts) >= 3
+    for found in alerts:
+        rule, stream, label, text = (
+            re.findall(f'"{key}": "([^"]*)"', found)[0] for key in ("rule", "stream", "label", "text")
+        )
+        assert re.fullmatch(f"{label}( for .*)? on {stream} \\(rule {rule}\\)", text), text
+    uploads = set(re.findall(r"\bupload-[0-9]\w*(?:-\w+)?", TEXT))
+    assert uploads
+    assert [name for name in uploads if not is_upload(name)] == []
 
 
 def test_pre_commit_runs_what_make_lint_runs() -> None:
