@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shutil
 import sqlite3
@@ -9,16 +10,18 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import cv2
 import numpy as np
 import pytest
+import requests
 from pymongo.database import Database
 
 from conftest import REPOSITORY, SAMPLE, Command, wait_for
-from framewatch.ports import choose_port
+from framewatch.ports import accepts, choose_port
 from framewatch.storage.mongo.documents import Document
+from framewatch.vision.jpeg import decode_img
 
 PAGE = (REPOSITORY / "docs" / "extending.md").read_text(encoding="utf-8")
 SECTIONS = {section.partition("\n")[0]: section for section in PAGE.split("\n## ")[1:]}
@@ -81,6 +84,12 @@ class Worker:
     def produce(self, source: object, *options: object) -> subprocess.Popen[str]:
         return self.framewatch("produce", source, "--topic", self.topic, *options, PYTHONPATH=self.path)
 
+    def get(self, target: str) -> requests.Response:
+        return requests.get(f"http://127.0.0.1:{self.port}{target}", timeout=20)
+
+    def ask(self, target: str) -> Any:
+        return self.get(target).json()
+
     def events(self) -> int:
         return self.database["events"].estimated_document_count()
 
@@ -107,6 +116,27 @@ def test_the_examples_keep_to_the_style_and_can_all_be_there_at_once(extended: C
             check=False,
         )  # fmt: skip
         assert done.returncode == 0, done.stdout
+
+
+def test_a_source_is_one_file_and_one_line(extended: Callable[[str], str], worker: Callable[[str], Worker]) -> None:
+    running = worker(extended("A source"))
+    consumer = running.consume()
+    producer = running.produce("testpattern:30", "--fps", "max", "--json")
+    told, _ = producer.communicate(timeout=120)
+    assert producer.returncode == 0
+    assert {name: json.loads(told)[name] for name in ("stream", "frames_read", "delivered")} == {
+        "stream": "testpattern-30",
+        "frames_read": 30,
+        "delivered": 30,
+    }
+    wait_for(lambda: accepts(running.port) or consumer.poll() is not None, "the web server")
+    wait_for(lambda: running.ask("/health")["counts"]["done"] == 30, "30 frames classified", 120)
+    picture = running.get("/snapshot/testpattern-30.jpg").content
+    assert decode_img(picture).shape == (120, 160, 3)
+    assert decode_img(picture).mean() == pytest.approx(29, abs=2)
+
+    _, said = running.produce("testpattern:many").communicate(timeout=120)
+    assert said == "framewatch: got 'testpattern:many': expected testpattern: and a number of pictures\n"
 
 
 def test_a_preset_is_one_file_and_one_line(
