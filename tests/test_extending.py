@@ -19,6 +19,7 @@ import requests
 from pymongo.database import Database
 
 from conftest import REPOSITORY, SAMPLE, Command, wait_for
+from framewatch.embedded.home import Endpoints
 from framewatch.ports import accepts, choose_port
 from framewatch.storage.mongo.documents import Document
 from framewatch.vision.jpeg import decode_img
@@ -74,15 +75,16 @@ class Worker:
     """A consumer of the extended sources on a topic and database of the test's own."""
 
     def __init__(self, framewatch: Command, topic: str, database: Database[Document], path: str) -> None:
-        self.framewatch, self.topic, self.database, self.path = framewatch, topic, database, path
+        self.framewatch, self.topic, self.database = framewatch, topic, database
+        self.environment = {"PYTHONPATH": path}
         self.port = choose_port()
 
     def consume(self, *options: object) -> subprocess.Popen[str]:
         names = ("--topic", self.topic, "--group", self.topic, "--database", self.database.name)
-        return self.framewatch("consume", *names, "--port", self.port, "--quiet", *options, PYTHONPATH=self.path)
+        return self.framewatch("consume", *names, "--port", self.port, "--quiet", *options, **self.environment)
 
     def produce(self, source: object, *options: object) -> subprocess.Popen[str]:
-        return self.framewatch("produce", source, "--topic", self.topic, *options, PYTHONPATH=self.path)
+        return self.framewatch("produce", source, "--topic", self.topic, *options, **self.environment)
 
     def get(self, target: str) -> requests.Response:
         return requests.get(f"http://127.0.0.1:{self.port}{target}", timeout=20)
@@ -158,10 +160,19 @@ def test_a_preset_is_one_file_and_one_line(
 
 
 def test_a_sink_is_one_file_and_one_line_and_loses_nothing_when_the_worker_is_killed(
-    extended: Callable[[str], str], worker: Callable[[str], Worker], database: Database[Document], tmp_path: Path
+    extended: Callable[[str], str],
+    worker: Callable[[str], Worker],
+    database: Database[Document],
+    endpoints: Endpoints,
+    tmp_path: Path,
 ) -> None:
     running = worker(extended("A sink"))
     home = tmp_path / "home"
+    running.environment |= {
+        "FRAMEWATCH_HOME": str(home),
+        "KAFKA_BOOTSTRAP_SERVERS": endpoints.kafka,
+        "MONGODB_URI": endpoints.mongodb,
+    }
     consumer = running.consume()
     producer = running.produce(SAMPLE, "--fps", "max")
     wait_for(lambda: running.events() > 20 or consumer.poll() is not None, "the first events", 120)
@@ -177,6 +188,7 @@ def test_a_sink_is_one_file_and_one_line_and_loses_nothing_when_the_worker_is_ki
 
     def same() -> bool:
         assert consumer.poll() is None, consumer.communicate()[1]
-        return len(ids()) > 200 and ids() == set(database["events"].distinct("_id"))
+        stored = {document["_id"] for document in database["events"].find({}, {"_id": 1})}
+        return len(stored) > 200 and ids() == stored
 
     wait_for(same, "the same events in both", 120)
