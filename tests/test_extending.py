@@ -18,11 +18,15 @@ import pytest
 import requests
 from pymongo.database import Database
 
+import test_browser
 from conftest import REPOSITORY, SAMPLE, Command, wait_for
 from framewatch.embedded.home import Endpoints
 from framewatch.ports import accepts, choose_port
 from framewatch.storage.mongo.documents import Document
 from framewatch.vision.jpeg import decode_img
+from test_browser import Browser
+
+browser, chrome = test_browser.browser, test_browser.chrome  # fixtures
 
 PAGE = (REPOSITORY / "docs" / "extending.md").read_text(encoding="utf-8")
 SECTIONS = {section.partition("\n")[0]: section for section in PAGE.split("\n## ")[1:]}
@@ -86,8 +90,12 @@ class Worker:
     def produce(self, source: object, *options: object) -> subprocess.Popen[str]:
         return self.framewatch("produce", source, "--topic", self.topic, *options, **self.environment)
 
+    @property
+    def address(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
     def get(self, target: str) -> requests.Response:
-        return requests.get(f"http://127.0.0.1:{self.port}{target}", timeout=20)
+        return requests.get(f"{self.address}{target}", timeout=20)
 
     def ask(self, target: str) -> Any:
         return self.get(target).json()
@@ -139,6 +147,25 @@ def test_a_source_is_one_file_and_one_line(extended: Callable[[str], str], worke
 
     _, said = running.produce("testpattern:many").communicate(timeout=120)
     assert said == "framewatch: got 'testpattern:many': expected testpattern: and a number of pictures\n"
+
+
+def test_a_page_is_one_file_and_one_line(
+    extended: Callable[[str], str], worker: Callable[[str], Worker], browser: Browser
+) -> None:
+    running = worker(extended("A page"))
+    consumer = running.consume()
+    wait_for(lambda: accepts(running.port) or consumer.poll() is not None, "the web server", 120)
+    assert running.produce(SAMPLE, "--fps", "max", "--max-frames", 60).wait(120) == 1  # the rest is left out
+    wait_for(lambda: running.ask("/health")["counts"]["done"] == 60, "60 frames classified", 120)
+    n = sum(running.ask("/stats?since=1h")["events"].values())
+    assert n > 20
+
+    browser.open(f"{running.address}/")
+    wait_for(lambda: browser.text("nav").split().count("Hello") == 1, "the link to the page")
+    browser.open(f"{running.address}/#/hello")
+    wait_for(lambda: f"{n} events in the last hour" in browser.text("[data-view=hello]"), "the page")
+    assert browser.text("[data-view=hello] h2") == "Hello"
+    assert browser.complaints() == []
 
 
 def test_a_preset_is_one_file_and_one_line(
