@@ -146,7 +146,45 @@ def test_a_source_is_one_file_and_one_line(extended: Callable[[str], str], worke
     assert decode_img(picture).mean() == pytest.approx(29, abs=2)
 
     _, said = running.produce("testpattern:many").communicate(timeout=120)
-    assert said.splitlines()[-1] == "framewatch: got 'testpattern:many': expected testpattern: and a number of pictures"
+    assert (
+        said.splitlines()[-1] == "framewatch: got 'testpattern:many': expected testpattern: and a number of pictures"
+    )
+
+
+def test_a_rule_kind_is_one_file_and_one_line(
+    extended: Callable[[str], str], worker: Callable[[str], Worker], tmp_path: Path
+) -> None:
+    (rules,) = re.findall(r"^```yaml\n(.*?)^```", SECTIONS["A rule kind"], re.S | re.M)
+    for written, here in (("person", "face"), ("10m", "2s"), ("08:00-18:00", "00:00-24:00")):
+        assert rules.count(written) == 1
+        rules = rules.replace(written, here)
+    (tmp_path / "rules.yaml").write_text(rules, encoding="utf-8")
+    empty = cv2.VideoWriter(str(tmp_path / "empty.avi"), cv2.VideoWriter.fourcc(*"MJPG"), 25, (160, 120))
+    for _ in range(100):
+        empty.write(np.full((120, 160, 3), 128, np.uint8))
+    empty.release()
+
+    running = worker(extended("A rule kind"))
+    consumer = running.consume("--rules", tmp_path / "rules.yaml")
+    wait_for(lambda: accepts(running.port) or consumer.poll() is not None, "the web server", 120)
+    assert consumer.poll() is None, consumer.communicate()[1]
+    (rule,) = running.ask("/rules")["rules"]
+    assert (rule["kind"], rule["not_seen_for"]) == ("absence", 2.0)
+
+    gate = ("--fps", "max", "--stream", "gate")
+    assert running.produce(tmp_path / "empty.avi", *gate, "--start-at", "2h").wait(120) == 0
+    wait_for(lambda: running.ask("/alerts")["alerts"] != [], "the alert", 120)
+    (alert,) = running.ask("/alerts")["alerts"]
+    assert alert["text"].startswith("face not seen for 2 s ")
+    assert alert["text"].endswith(" on gate (rule post-left)")
+    assert alert["until_us"] is None
+    assert alert["start_us"] - alert["since_us"] == 2_000_000
+
+    assert (
+        running.produce(SAMPLE, *gate, "--start-at", "1h", "--max-frames", 60).wait(120) == 1
+    )  # the rest is left out
+    wait_for(lambda: running.ask("/alerts")["alerts"][0]["until_us"] is not None, "its end", 120)
+    assert len(running.ask("/alerts")["alerts"]) == 1
 
 
 def test_a_page_is_one_file_and_one_line(
