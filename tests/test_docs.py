@@ -18,12 +18,12 @@ import pytest
 
 from conftest import REPOSITORY
 from framewatch.activity.breaches import Breaches
-from framewatch.activity.rules import load_rules
 from framewatch.alerting.webhook import payload
 from framewatch.cli import cli
 from framewatch.embedded.kafka import tool_names
 from framewatch.model.names import is_upload
 from framewatch.settings import Settings, environment_name
+from framewatch.wiring.rules import load_rules
 
 DOCS = [
     *(REPOSITORY / f"{name}.md" for name in ("README", "ARCHITECTURE", "CONTRIBUTING")),
@@ -33,6 +33,9 @@ TEXT = "\n".join(path.read_text(encoding="utf-8") for path in DOCS)
 CHANGES = REPOSITORY / "CHANGELOG.md"
 MODULES = {"framewatch.consumer": "consume", "framewatch.producer": "produce"}  # what python -m of it is
 OF_TESTS = {"FRAMEWATCH_TEST_DATA"}  # variables that are no setting
+
+PROJECT = tomllib.loads((REPOSITORY / "pyproject.toml").read_text(encoding="utf-8"))
+EXTRAS = set(PROJECT["project"]["optional-dependencies"])
 
 page = pytest.mark.parametrize("page", DOCS, ids=lambda page: page.name)
 
@@ -149,11 +152,15 @@ def test_variables_and_extras_that_a_page_names_exist(page: Path) -> None:
     text = page.read_text(encoding="utf-8")
     known = {environment_name(field) for field in Settings.model_fields} | OF_TESTS
     assert set(re.findall(r"\bFRAMEWATCH_[A-Z_]*[A-Z]", text)) - known == set()
-    extras = tomllib.loads((REPOSITORY / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     named = {extra for group in re.findall(r"pip install [^`\n]*\[([\w,]+)\]", text) for extra in group.split(",")}
     named |= set(re.findall(r"\bextra `(\w+)`", text))
-    assert named - set(extras["optional-dependencies"]) == set()
+    assert named - EXTRAS == set()
     assert re.findall(r"pip install ['\"]?framewatch\b.*", text) == [], "no registry has it: install the checkout"
+
+
+def test_every_extra_is_in_the_readme() -> None:
+    readme = DOCS[0].read_text(encoding="utf-8")
+    assert [extra for extra in sorted(EXTRAS - {"test"}) if f"`{extra}`" not in readme] == []
 
 
 def test_every_setting_is_in_the_docs() -> None:
@@ -207,8 +214,12 @@ def test_every_room_and_every_thread_is_in_the_architecture() -> None:
     sources = REPOSITORY / "src"
     rooms = {path.parent.name for path in sources.glob("*/__init__.py")}
     assert sorted(room for room in rooms if f"`{room}/`" not in text) == []
-    layers = text[text.index("Imports go downwards") :].split("```")[1].split()
-    assert {path.stem for path in sources.glob("*.py")} - {"__init__"} <= set(layers)
+    drawn = text[text.index("Imports go downwards") :].split("```")[1].strip().splitlines()
+    contracts = PROJECT["tool"]["importlinter"]["contracts"]
+    (layers,) = (contract["layers"] for contract in contracts if contract["type"] == "layers")
+    assert [sorted(line.replace("·", " ").split()) for line in drawn] == [
+        sorted(layer.replace("|", " ").split()) for layer in layers
+    ]
     threads = {name: path.name for path in sources.rglob("*.py") for name in threads_of(path)}
     assert len(threads) > 8
     assert sorted(f"{name} ({threads[name]})" for name in threads if f"`{name}" not in text) == []
