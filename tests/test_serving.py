@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ast
 import json
 import re
 import shutil
@@ -17,14 +16,12 @@ import pytest
 from pymongo.database import Database
 
 from bundles import COLOURS, Made, person
-from conftest import REPOSITORY, Command, wait_for
+from conftest import Command, wait_for
 from framewatch.model.detection import Box, Detection
 from framewatch.storage.mongo.documents import Document, from_document
 from framewatch.vision.annotate import annotated, colour_of
 from framewatch.vision.jpeg import decode_img
 from shared import free_port
-
-PAGE = REPOSITORY / "docs" / "models.md"
 
 # What Python runs at its start where this is on its path: TensorFlow, though installed, cannot be imported.
 WITHOUT_TENSORFLOW = """
@@ -90,26 +87,6 @@ def test_a_consumer_with_a_model_stores_the_label_of_each_frame(
         assert event.boundingbox is None
         assert event.scores[0] == (event.label, event.confidence)
         assert decode_img(event.crop).shape == (180, 320, 3)
-
-
-def test_the_example_of_the_docs_is_a_preset_by_one_file_and_one_line(
-    framewatch: Command, topic: str, database: Database[Document], pictures: Path, tmp_path: Path
-) -> None:
-    """Exactly as it stands there, in a copy of the sources."""
-    file, line = re.findall(r"```python\n(.*?)```", PAGE.read_text(), re.S)
-    name = re.search(r"For example, `src/(vision/\w+\.py)`:", PAGE.read_text())
-    assert name is not None
-    sources = Path(shutil.copytree(REPOSITORY / "src", tmp_path / "framewatch"))
-    (sources / name[1]).write_text(file)
-    table = sources / "vision" / "presets.py"
-    before = table.read_text()
-    table.write_text(before.replace('    "faces": ', line + '    "faces": ', 1))
-    assert len(table.read_text().splitlines()) == len(before.splitlines()) + 1
-    (preset,) = ast.literal_eval("[" + line.partition(":")[0] + "]")
-
-    consumed(framewatch, topic, database, pictures, 24, "--preset", preset, PYTHONPATH=str(tmp_path))
-    assert database["events"].distinct("model") == ["brightness@1"]
-    assert {document["label"] for document in database["events"].find()} == {"dark"}
 
 
 def test_a_bundle_is_checked_before_anything_is_started(framewatch: Command, bundles: Made, tmp_path: Path) -> None:

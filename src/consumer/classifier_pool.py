@@ -50,7 +50,7 @@ class ClassifierPool:
             threading.Thread(
                 target=self._run,
                 args=(classifier, self._queues[k % len(self._queues)]),
-                name=f"lane-{k}",
+                name=f"classifier-{k}",
                 daemon=True,
             )
             for k, classifier in enumerate(classifiers)
