@@ -20,6 +20,7 @@ from framewatch.web.api import analysis, docs, events, live, metrics, predict, p
 from framewatch.web.api import feed as live_feed
 from framewatch.web.api import forms as bodies
 from framewatch.web.api import uploads as upload_room
+from framewatch.web.assets import assets
 from framewatch.web.predictor import Predictor
 from framewatch.web.records import Records
 from framewatch.web.schemas import AboutOut, HealthOut, InvalidRequest
@@ -107,7 +108,7 @@ def create_app(
             answer = jsonify(name="framewatch", version=version("framewatch"), status=health().status)
         else:
             watched = [status for status in hub.streams() if not status.over]
-            answer = Response(render_template("home.html", streams=watched, max_bytes=max_bytes))
+            answer = Response(render_template("home.html", streams=watched, max_bytes=max_bytes, assets=assets()))
         answer.vary.add("Accept")
         return answer
 
