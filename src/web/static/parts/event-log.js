@@ -173,8 +173,8 @@ export class EventLog {
     this.behind = true;
     try {
       const { events, reached } = await readBack(this.filters ?? {}, sinceUs, PAGE, signal);
+      if (reached) this.behind = false;
       this.#wait(events.filter(({ id }) => !this.rows.has(id)));
-      if (reached && this.waiting.size === 0) this.behind = false;
     } catch (problem) {
       if (isAbort(problem)) return;
     }
@@ -196,10 +196,14 @@ export class EventLog {
     this.#showPill();
     try {
       const { events, cursor, reached } = await readBack(this.filters ?? {}, since, CATCH_UP, signal);
-      if (cursor === null && !reached) this.#removeDeleted(known, events);
       const oldestUs = events.at(-1)?.time_us ?? since;
+      const isWhole = reached || cursor === null || since === 0;
+      const missing = isWhole ? 0 : await this.#countMissing(since, oldestUs);
+      if (signal.aborted) return;
+      if (cursor === null && !reached) this.#removeDeleted(known, events);
       this.#insert([...events, ...waiting.filter(({ time_us: us }) => us >= oldestUs)]);
-      if (cursor !== null && !reached) await this.#leaveOut(since, oldestUs, cursor);
+      if (since === 0) this.#setCursor(cursor);
+      else if (missing !== 0) this.#addGap(since, oldestUs, missing, cursor);
     } catch (problem) {
       if (isAbort(problem) || signal.aborted) return;
       this.#insert(waiting);
@@ -223,23 +227,15 @@ export class EventLog {
   }
 
   /**
-   * Events between two moments are left out.
-   * @param {number} afterUs  0 where the log was empty
+   * How many events between two moments are stored and not shown, or null where nobody knows.
+   * @param {number} afterUs
    * @param {number} beforeUs
-   * @param {string} cursor
    */
-  async #leaveOut(afterUs, beforeUs, cursor) {
-    if (afterUs === 0) {
-      this.#setCursor(cursor);
-      return;
-    }
-    const { signal } = this.closing;
+  async #countMissing(afterUs, beforeUs) {
     const stored = await countBetween(this.filters ?? {}, afterUs, beforeUs);
-    if (signal.aborted) return;
     // Rows of some streams may stand between them already.
     const there = [...this.rows.values()].filter(({ event: { time_us: us } }) => us > afterUs && us < beforeUs).length;
-    if (stored !== null && stored <= there) return;
-    this.#addGap(afterUs, beforeUs, stored === null ? null : stored - there, cursor);
+    return stored === null ? null : Math.max(0, stored - there);
   }
 
   /**
@@ -271,12 +267,14 @@ export class EventLog {
       const from = gap.cursor ? { cursor: gap.cursor } : { until: iso(gap.toUs) };
       const { events, next_cursor: cursor } = await readPage(this.filters ?? {}, { ...from, limit: CATCH_UP }, signal);
       const inside = events.filter(({ time_us: us }) => us > gap.fromUs);
-      const before = this.rows.size;
-      gap.cursor = cursor;
+      const oldestUs = inside.at(-1)?.time_us ?? gap.fromUs;
+      const isWhole = cursor === null || inside.length < events.length;
+      const missing = isWhole ? 0 : await this.#countMissing(gap.fromUs, oldestUs);
+      if (signal.aborted) return;
       gap.element.remove();
       this.#insert(inside);
-      if (cursor !== null && inside.length === events.length) {
-        gap.shrink(inside[inside.length - 1].time_us, this.rows.size - before);
+      if (missing !== 0) {
+        gap.shrink(oldestUs, missing, cursor);
         this.#place(gap);
       }
     } catch (problem) {

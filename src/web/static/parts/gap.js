@@ -36,13 +36,15 @@ export class Gap {
   }
 
   /**
-   * So many of its events are shown now, back to this moment.
+   * Its newest events are shown now, back to a moment.
    * @param {number} toUs
-   * @param {number} shown
+   * @param {number | null} missing
+   * @param {string | null} cursor
    */
-  shrink(toUs, shown) {
+  shrink(toUs, missing, cursor) {
     this.toUs = toUs;
-    if (this.missing !== null) this.missing = Math.max(1, this.missing - shown);
+    this.missing = missing;
+    this.cursor = cursor;
     this.#write();
   }
 
