@@ -120,7 +120,7 @@ DROP = """
 def rows(browser: Browser, view: str = "live") -> list[dict[str, str]]:
     """The lines of the log of a view, newest first: their ids and what they say."""
     script = """
-        return [...document.querySelectorAll(`[data-view=${arguments[0]}] .log li`)].map((row) => ({
+        return [...document.querySelectorAll(`[data-view=${arguments[0]}] .log li[data-id]`)].map((row) => ({
             id: row.dataset.id, label: row.querySelector('.chip').textContent,
             stream: row.querySelector('.stream').textContent, confidence: row.querySelector('meter').value }))"""
     return list(browser.run(script, view))

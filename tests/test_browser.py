@@ -57,7 +57,7 @@ class Browser:
 
     def open(self, address: str) -> None:
         self.driver.get(address)
-        ready = "return document.URL === arguments[0] && document.documentElement?.dataset.rooms !== undefined"
+        ready = "return document.URL === arguments[0] && document.documentElement?.dataset.paths !== undefined"
         wait_for(lambda: bool(self.run(ready, address)), "the page")
 
     def run(self, script: str, *arguments: object) -> Any:
@@ -184,7 +184,7 @@ def test_the_page_shows_what_comes_and_gets_over_a_server_that_was_away(
 
     consumer.terminate()
     assert consumer.wait(60) == 0
-    wait_for(lambda: browser.text("#health").startswith("no answer since "), "word of the server's end")
+    wait_for(lambda: browser.text("#health").startswith("Disconnected since "), "word of the server's end")
     said = browser.text("#health")
     time.sleep(1.5)
     assert browser.text("#health") == said  # since when, not until when
@@ -227,7 +227,7 @@ def test_without_a_place_the_page_says_so_and_takes_one_when_it_is_free(browser:
     with showing(max_viewers=1) as site:
         with site.open("/video"):
             browser.open(f"http://127.0.0.1:{site.port}/")
-            wait_for(lambda: "No picture now" in browser.text("#wall .picture"), "word of it")
+            wait_for(lambda: "No picture" in browser.text("#wall .picture"), "word of it")
         wait_for(lambda: browser.width() == 640 and browser.moves(), "the picture")
         wait_for(lambda: browser.text("#wall .picture") == "", "the end of the message")
 

@@ -139,7 +139,7 @@ def test_filters_hold_for_what_is_stored_and_for_what_comes_and_stay_in_the_addr
 
     wait_for(surest, "the surest alone")
     go(page, "#/events?label=nobody")
-    wait_for(lambda: "No event like this" in page.text("[data-view=events] .state"), "words about none")
+    wait_for(lambda: "No events match" in page.text("[data-view=events] .state"), "words about none")
 
 
 def test_an_event_opens_by_the_keyboard_with_crop_scores_and_the_whole_frame_from_kafka(page: Browser) -> None:
@@ -210,7 +210,7 @@ def test_a_frame_that_kafka_keeps_no_more_says_so(page: Browser, stack: Stack) -
     find = "[...document.querySelectorAll('[data-view=events] li')].find((li) => li.dataset.id === arguments[0])"
     wait_for(lambda: page.run(f"return {find} !== undefined", event["id"]), "the event in the log")
     page.run(f"{find}.firstChild.click()", event["id"])
-    wait_for(lambda: "not there" in page.text(".whole figcaption"), "why there is no frame")
+    wait_for(lambda: "not available" in page.text(".whole figcaption"), "why there is no frame")
     assert "Kafka" in page.text(".whole figcaption")
     said: list[str] = []
 
@@ -287,7 +287,7 @@ def test_everything_comes_back_after_the_server_was_away(page: Browser, stack: S
     assert worker is not None
     worker.terminate()
     worker.wait(60)
-    wait_for(lambda: page.text("#health").startswith("no answer since "), "word of the server's end")
+    wait_for(lambda: page.text("#health").startswith("Disconnected since "), "word of the server's end")
     before = rows(page)
     assert len(before) > 3  # what was there is still read
     stack.consume()
@@ -331,9 +331,9 @@ def test_the_webcam_is_looked_at_several_times_a_second_until_it_is_stopped(page
     page.driver.find_element(By.ID, "webcam").click()
 
     def rate() -> float:
-        return float((re.findall(r"([\d.]+) answers", page.text("#camera-figures")) or ["0"])[0])
+        return float((re.findall(r"([\d.]+) images/s", page.text("#camera-figures")) or ["0"])[0])
 
-    wait_for(lambda: rate() >= 2, "several answers a second")
+    wait_for(lambda: rate() >= 2, "several images a second")
     page.driver.find_element(By.ID, "webcam").click()
     wait_for(lambda: page.run("return document.querySelector('#camera video').srcObject") is None, "its end")
     wait_for(lambda: "webcam" in page.text("#history li"), "its last picture in the history")
@@ -385,7 +385,7 @@ def test_a_period_without_a_start_or_an_end_deletes_nothing(page: Browser, stack
         choice.value = 'between';
         choice.dispatchEvent(new Event('change'))""")
     page.driver.find_element(By.CSS_SELECTOR, "#erase .danger").click()
-    assert "choose from when" in page.text("#erase [role=status]")
+    assert "Choose a start" in page.text("#erase [role=status]")
     assert not page.run("return document.querySelector('#confirm').open")
     assert stack.ask("/events")["events"] != []
 
@@ -394,8 +394,8 @@ def test_an_alert_whose_stream_stands_still_says_so(page: Browser, stack: Stack,
     assert stack.produce("--stream", "once", "--fps", "max", source=clip).wait(120) == 0
     wait_for(lambda: any(a["until"] is None for a in stack.ask("/alerts", stream="once")["alerts"]), "its alert", 120)
     go(page, "#/alerts")
-    said = "return [...document.querySelectorAll('.alert.open .lasts')].map((state) => state.textContent)"
-    wait_for(lambda: any("lasts · no new frame for " in words for words in page.run(said)), "that it stands still")
+    said = "return [...document.querySelectorAll('.alert.open .ongoing')].map((state) => state.textContent)"
+    wait_for(lambda: any("ongoing · no new frames for " in words for words in page.run(said)), "that it stands still")
 
 
 def test_events_of_a_stream_are_deleted_from_the_footer(page: Browser, stack: Stack, clip: Path) -> None:

@@ -73,7 +73,7 @@ def look_at(browser: Browser, stack: Stack) -> Iterator[str]:  # noqa: F811
     for view, filled in VIEWS.items():
         go(browser, view)
         wait_for(lambda filled=filled: bool(browser.run(SHOWN, filled)), f"what {view} shows")  # type: ignore[misc]
-        wait_for(lambda: "Looking…" not in browser.text("main"), "the end of looking")
+        wait_for(lambda: "Loading…" not in browser.text("main"), "the end of loading")
         yield view
 
 
@@ -171,7 +171,7 @@ def test_a_label_has_the_colour_that_it_has_in_the_picture(browser: Browser) -> 
         got = browser.driver.execute_async_script(
             """
             const [known, labels, done] = arguments;
-            Promise.all(['server', 'colours'].map((name) => import(`/static/${name}.js`))).then(
+            Promise.all(['server', 'colours'].map((name) => import(`/static/lib/${name}.js`))).then(
                 ([{ server }, { colourOf }]) => {
                     server.about = { labels: known };
                     done(labels.map(colourOf));

@@ -18,6 +18,7 @@ from framewatch.live.hub import LiveHub
 from framewatch.model.health import Health
 from framewatch.uploads.service import Uploads
 from framewatch.web.api import analysis, docs, events, feed, forms, live, metrics, predict, problems, uploads
+from framewatch.web.assets import assets
 from framewatch.web.predictor import Predictor
 from framewatch.web.records import Records
 from framewatch.web.schemas import AboutOut, HealthOut, InvalidRequest
@@ -139,7 +140,8 @@ def _add_home(app: OpenAPI, backend: Backend) -> None:
             answer = jsonify(name="framewatch", version=version("framewatch"), status=backend.health().status)
         else:
             streams = [status for status in backend.hub.streams() if not status.ended]
-            answer = Response(render_template("home.html", streams=streams, max_bytes=max_bytes))
+            page = render_template("home.html", streams=streams, max_bytes=max_bytes, assets=assets())
+            answer = Response(page)
         answer.vary.add("Accept")
         return answer
 

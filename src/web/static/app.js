@@ -1,159 +1,128 @@
-// The page put together: which view is open, and what the head says of the server.
-import { Alerts } from "./alerts.js";
-import { Analysis, strip } from "./analysis.js";
-import { find, say } from "./dom.js";
-import { buildErase, privacyWords } from "./erase.js";
-import * as feed from "./feed.js";
-import { FilterForm, linkTo, offerNames } from "./filters.js";
-import { clock, count, refreshTimes } from "./format.js";
-import { Log } from "./log.js";
-import * as server from "./server.js";
-import { StreamPage } from "./stream.js";
-import { listUploads, UploadPage } from "./uploads.js";
-import { Wall, watched } from "./wall.js";
-import "./tryit.js";
-import { stop as stopWebcam } from "./webcam.js";
+// @ts-check
+// The page put together: each view in its section, and which one is open.
+import { find, make, say } from "./lib/dom.js";
+import * as feed from "./lib/feed.js";
+import { refreshTimes } from "./lib/format.js";
+import { routeOf } from "./lib/route.js";
+import * as server from "./lib/server.js";
+import { mountConfirm } from "./parts/confirm.js";
+import { mountErase } from "./parts/erase.js";
+import { mountEventDialog } from "./parts/event-dialog.js";
+import { offerNames } from "./parts/filters.js";
+import { markNav, mountNav, showHealth } from "./parts/header.js";
+import { retentionWords } from "./parts/retention.js";
+import { VIEWS } from "./views/index.js";
 
-const TITLES = {
-  live: "Live",
-  events: "Events",
-  analysis: "Analysis",
-  try: "Try it",
-  alerts: "Alerts",
-  stream: "Stream",
-  uploads: "Upload",
-};
-
-const sections = new Map();
-for (const section of document.querySelectorAll("[data-view]")) sections.set(section.dataset.view, section);
-const go = (view) => (filters) => (location.hash = linkTo(view, filters));
-
-/** A log with the form of its filters. */
-class LogView {
-  constructor(section, view, heading) {
-    this.form = new FilterForm(find(".filter", section), go(view));
-    this.log = new Log(find(".log", section), heading);
-  }
-
-  show(open, filters) {
-    this.log.close();
-    if (!open) return;
-    this.form.value = filters;
-    if (server.has("/events")) this.log.open(filters);
-  }
+/**
+ * The section of a view: the page's own, or a new one with a heading.
+ * @param {HTMLElement} main
+ * @param {import("./views/index.js").ViewEntry} entry
+ * @returns {HTMLElement}
+ */
+function sectionOf(main, { name, title }) {
+  const there = main.querySelector(`[data-view="${name}"]`);
+  if (there instanceof HTMLElement) return there;
+  const heading = make("h2", { id: `${name}-heading`, tabindex: -1 }, title);
+  const section = make("section", { "data-view": name, "aria-labelledby": `${name}-heading`, hidden: true }, heading);
+  main.append(section);
+  return section;
 }
 
-const wall = new Wall(sections.get("live"));
-const liveLog = new LogView(sections.get("live"), "live", "Live log");
-const eventLog = new LogView(sections.get("events"), "events", "Events");
-const analysis = new Analysis(sections.get("analysis"), go("analysis"));
-const alerts = new Alerts(sections.get("alerts"), find("#open-alerts"));
-const streamPage = new StreamPage(sections.get("stream"), strip);
-const uploadPage = new UploadPage(sections.get("uploads"));
-
-const views = {
-  live: { show: showLive },
-  events: { show: (open, route) => eventLog.show(open, route.filters) },
-  analysis: { show: (open, route) => analysis.show(open, route.filters) },
-  alerts: { show: (open) => alerts.show(open) },
-  try: { show: (open) => (open ? listUploads() : stopWebcam()) },
-  stream: { show: (open, route) => streamPage.show(open, route.name) },
-  uploads: { show: (open, route) => uploadPage.show(open, route.name) },
-};
-
-let endLately = () => {};
-
-function showLive(open, { filters }) {
-  wall.show(open);
-  liveLog.show(open, filters);
-  endLately();
-  endLately = open && server.has("/episodes") ? strip(find("#lately"), "", "15m") : () => {};
-}
-
-let route = null;
-let ready = false;
-
-function routeOf(hash) {
-  const [path, search = ""] = hash.replace(/^#\/?/, "").split("?");
-  const [view, ...rest] = path.split("/");
-  let name = "";
-  try {
-    name = decodeURIComponent(rest.join("/"));
-  } catch {
-    // No name that this page has written.
+/** Which view is open, by the address. */
+class Pages {
+  /**
+   * @param {HTMLElement} main
+   * @param {HTMLElement} nav
+   */
+  constructor(main, nav) {
+    this.nav = nav;
+    mountNav(nav, VIEWS);
+    this.pages = VIEWS.map((entry) => {
+      const section = sectionOf(main, entry);
+      return { ...entry, section, view: entry.mount(section) };
+    });
+    this.route = routeOf(location.hash, this.names);
+    this.isReady = false; // the server has said what it offers
+    this.#mark();
   }
-  const known = view in views ? view : "live";
-  return { view: known, name, filters: Object.fromEntries(new URLSearchParams(search)) };
-}
 
-function showRoute(moveFocus) {
-  const next = routeOf(location.hash);
-  const same = route?.view === next.view;
-  if (route && ready) views[route.view].show(false, route);
-  route = next;
-  for (const [view, section] of sections) section.hidden = view !== next.view;
-  for (const link of document.querySelectorAll("nav a[data-for]")) {
-    if (link.dataset.for === next.view) link.setAttribute("aria-current", "page");
-    else link.removeAttribute("aria-current");
+  get names() {
+    return this.pages.map(({ name }) => name);
   }
-  document.title = `${next.name || TITLES[next.view]} · Framewatch`;
-  if (ready) views[next.view].show(true, next);
-  if (moveFocus && !same) {
+
+  get current() {
+    return this.pages.find(({ name }) => name === this.route.view) ?? this.pages[0];
+  }
+
+  /** The address is another one. */
+  move() {
+    const before = this.current;
+    if (this.isReady) before.view.hide?.();
+    this.route = routeOf(location.hash, this.names);
+    this.#mark();
+    if (this.isReady) this.current.view.show(this.route);
+    if (this.current === before) return;
     scrollTo(0, 0);
-    find("h2", sections.get(next.view)).focus({ preventScroll: true });
+    find("h2", this.current.section).focus({ preventScroll: true });
+  }
+
+  /** The server is there, or there again: what stands on the page stays. */
+  refresh() {
+    this.isReady = true;
+    this.current.view.show(this.route);
+  }
+
+  /** What is stored was changed: read all of it again. */
+  reload() {
+    if (!this.isReady) return;
+    this.current.view.hide?.();
+    this.current.view.show(this.route);
+  }
+
+  #mark() {
+    for (const { name, section } of this.pages) section.hidden = name !== this.route.view;
+    markNav(this.nav, this.route.view);
+    document.title = `${this.route.name || this.current.title} · Framewatch`;
   }
 }
 
-const healthWords = find("#health");
-const figures = find("#figures");
-
-function showServer({ health, streams, awaySince }) {
-  const away = awaySince !== null;
-  document.documentElement.classList.toggle("away", away);
-  if (away) {
-    say(healthWords, `no answer since ${clock(1000 * awaySince.getTime())}`);
-    say(figures, "");
-  } else {
-    say(healthWords, health.status);
-    const down = ["broker", "store"].filter((part) => health[part] !== "up").map((part) => `${part} down · `);
-    const rate = `${health.frames_per_second.toFixed(1)} frames/s`;
-    say(figures, `${down.join("")}${rate} · lag ${health.lag ?? "?"} · ${count(watched(streams).length, "stream")}`);
-  }
-  healthWords.className = !away && health.status === "healthy" ? "healthy" : "bad";
-}
-
-/** Leave out what this server has no room for. */
-function showRooms() {
-  for (const element of document.querySelectorAll("[data-needs]")) element.hidden = !server.has(element.dataset.needs);
-  sections.get("live").classList.toggle("alone", !server.has("/events"));
+/** Leave out what this server does not offer. */
+function showOffered() {
+  /** @type {NodeListOf<HTMLElement>} */
+  const elements = document.querySelectorAll("[data-needs]");
+  for (const element of elements) element.hidden = !server.has(element.dataset.needs ?? "");
   const { version, preset, model } = server.server.about;
   say(find("#about"), [version && `Framewatch ${version}`, preset ?? model].filter(Boolean).join(" · "));
 }
 
-let back = 0;
-server.watch((state) => {
-  showServer(state);
-  if (state.health === null || state.awaySince !== null) return;
-  if (!ready || state.back > back) {
-    back = state.back;
-    ready = true;
-    showRooms();
-    if (route) showRoute(false);
-  }
-  say(find("#privacy"), privacyWords());
-});
+function start() {
+  mountEventDialog(find("#event"));
+  mountConfirm(find("#confirm"));
+  const pages = new Pages(find("#main"), find("nav"));
+  let back = 0;
+  server.watch((state) => {
+    showHealth(state);
+    if (state.health === null || state.awaySince !== null) return;
+    if (!pages.isReady || state.back > back) {
+      back = state.back;
+      showOffered();
+      pages.refresh();
+    }
+    say(find("#privacy"), retentionWords());
+  });
+  addEventListener("hashchange", () => pages.move());
+  addEventListener("erased", () => pages.reload());
+  find(".skip").addEventListener("click", (/** @type {Event} */ event) => {
+    event.preventDefault(); // the address says which view is open
+    find("#main").focus();
+  });
+  offerNames(document);
+  mountErase(find("#erase"));
+  feed.start();
+  setInterval(refreshTimes, 1000);
+  // After the page: a picture that waits for its first frame would keep the browser saying that the page loads.
+  if (document.readyState === "complete") server.start();
+  else addEventListener("load", () => server.start());
+}
 
-addEventListener("hashchange", () => showRoute(true));
-addEventListener("erased", () => showRoute(false));
-find(".skip").addEventListener("click", (event) => {
-  event.preventDefault(); // the address says which view is open
-  find("main").focus();
-});
-offerNames();
-buildErase(find("#erase"));
-showRoute(false);
-feed.start();
-setInterval(refreshTimes, 1000);
-// After the page: a picture that waits for its first frame would keep the browser saying that the page loads.
-if (document.readyState === "complete") server.start();
-else addEventListener("load", () => server.start());
+start();
