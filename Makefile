@@ -56,9 +56,11 @@ COMPILE := uv pip compile pyproject.toml --universal --python-version 3.11 --gen
 	--no-emit-index-url --no-emit-find-links --custom-compile-command "make lock" --quiet
 
 lock:
-	$(COMPILE) -o requirements/run.txt
-	$(COMPILE) --extra test -c requirements/run.txt -o requirements/test.txt
-	$(COMPILE) --extra training -c requirements/run.txt -o requirements/training.txt
+	$(COMPILE) --extra up --group build -o requirements/run.txt
+	$(COMPILE) --extra s3 --extra up --group build -c requirements/run.txt -o requirements/image.txt
+	$(COMPILE) -c requirements/run.txt -o requirements/produce.txt
+	$(COMPILE) --extra test --group build -c requirements/run.txt -o requirements/test.txt
+	$(COMPILE) --extra training --group build -c requirements/run.txt -o requirements/training.txt
 
 clean:
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache

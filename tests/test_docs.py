@@ -23,7 +23,9 @@ def commands(command: click.Command, words: tuple[str, ...] = ()) -> dict[str, c
     """Every command by the words that call it."""
     found = {" ".join(words): command} if words else {}
     if isinstance(command, click.Group):
-        for name, inner in command.commands.items():
+        for name in command.list_commands(context := click.Context(command)):
+            inner = command.get_command(context, name)
+            assert inner is not None
             found |= commands(inner, (*words, name))
     return found
 

@@ -264,7 +264,10 @@ WRONG = (
 # What every command line needs is loaded once, which takes longest; each then runs in a process of its own.
 ANSWER_EACH = """
 import gc, json, os, signal, sys
-from framewatch.cli import main
+from framewatch.cli import cli, main
+
+for name in cli.list_commands(None):
+    cli.get_command(None, name)
 
 gc.freeze()  # else each goes through all that was loaded once more when it ends
 for number, (variables, arguments) in enumerate(json.load(sys.stdin)):
