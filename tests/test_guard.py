@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import subprocess
@@ -52,7 +53,7 @@ def start(tmp_path: Path) -> Iterator[Callable[..., subprocess.Popen[bytes]]]:
     def started(name: str, seconds: float = 0, mark: str = "") -> subprocess.Popen[bytes]:
         argv = [sys.executable, "-c", CHILD, str(tmp_path), name, str(seconds)]
         running.append(subprocess.Popen(argv, env={**os.environ, MARK: mark}))
-        wait_for(lambda: (tmp_path / f"{name}.ready").exists(), f"the start of {name}")
+        wait_for((tmp_path / f"{name}.ready").exists, f"the start of {name}")
         return running[-1]
 
     yield started
@@ -82,7 +83,7 @@ def test_children_end_in_the_order_of_the_way_of_a_frame(
     asked = {name: float((tmp_path / f"{name}.ended").read_text()) for name in names}
     assert abs(asked["producer-1"] - asked["producer-2"]) < 0.2  # side by side
     order = [asked["producer-1"], asked["consumer"], asked["store"], asked["kafka"]]
-    assert all(later - earlier >= 0.3 for earlier, later in zip(order, order[1:], strict=False))
+    assert all(later - earlier >= 0.3 for earlier, later in itertools.pairwise(order))
 
 
 def test_a_child_that_does_not_end_in_time_is_killed(start: Callable[..., subprocess.Popen[bytes]]) -> None:
