@@ -1,4 +1,5 @@
-# Framewatch as an image: `docker compose up` builds it (docs/deploy.md).
+# Framewatch as an image, to produce and consume: `docker compose up` builds it (docs/deploy.md). Kafka and MongoDB are
+# others' images, so no Java is in it.
 #
 # Stopping: SIGTERM finishes and commits the frames in hand, within a minute. Docker's own patience is ten seconds:
 # give more by `docker run --init --stop-timeout 60` (docker-compose.yml does).
@@ -8,9 +9,9 @@ WORKDIR /build
 # Without pip: what is installed by the image's own pip stays free of it.
 RUN python -m venv --without-pip /opt/framewatch
 # The packages before the code, so that a change of the code does not install them again.
-COPY requirements/run.txt requirements/run.txt
+COPY requirements/image.txt requirements/image.txt
 RUN pip --python /opt/framewatch/bin/python install --no-cache-dir --require-hashes --only-binary :all: \
-    -r requirements/run.txt
+    -r requirements/image.txt
 COPY pyproject.toml setup.py README.md LICENSE ./
 COPY src src
 RUN pip --python /opt/framewatch/bin/python install --no-cache-dir --no-deps --no-build-isolation .

@@ -11,7 +11,6 @@ BIN := $(VENV)/bin
 # The newest Python of 3.11 or later among those installed; PYTHON=... overrides it.
 PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11; do \
 	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && { echo $$p; break; }; done)
-EDITABLE := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
 
 run: $(VENV)/run.done
 	@$(BIN)/framewatch up videos/sample.mp4 --loop $(ARGS)
@@ -46,19 +45,20 @@ $(VENV)/test.done: requirements/test.txt pyproject.toml | $(VENV)/bin/python
 	@$(call install,requirements/test.txt)
 	@touch $@ $(VENV)/run.done
 
-# $(call install,FILE): exactly the locked packages, each checked against its hash.
+# $(call install,FILE): exactly the locked packages, each checked against its hash, and the package where it stands.
 define install
-{ $(BIN)/python -m pip install --disable-pip-version-check --require-hashes -r $(1) && $(EDITABLE); } || { \
-  echo "framewatch: the packages of $(1) could not be installed (the reason stands above: network, disk?)"; exit 1; }
+$(BIN)/python scripts/install.py $(1)
 endef
 
 COMPILE := uv pip compile pyproject.toml --universal --python-version 3.11 --generate-hashes \
 	--no-emit-index-url --no-emit-find-links --custom-compile-command "make lock" --quiet
 
 lock:
-	$(COMPILE) -o requirements/run.txt
-	$(COMPILE) --extra test -c requirements/run.txt -o requirements/test.txt
-	$(COMPILE) --extra training -c requirements/run.txt -o requirements/training.txt
+	$(COMPILE) --extra up --group build -o requirements/run.txt
+	$(COMPILE) --extra s3 --extra serve --group build -c requirements/run.txt -o requirements/image.txt
+	$(COMPILE) -c requirements/run.txt -o requirements/produce.txt
+	$(COMPILE) --extra test --group build -c requirements/run.txt -o requirements/test.txt
+	$(COMPILE) --extra training --group build -c requirements/run.txt -o requirements/training.txt
 
 clean:
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache

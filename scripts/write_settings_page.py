@@ -24,7 +24,7 @@ WITHOUT_OPTION = frozenset(
 MADE = {
     "home": "the user's data folder",
     "cache": "the user's cache folder",
-    "lanes": "the cores there are",
+    "classifier_threads": "the cores there are",
     "models": "`models` of the checkout, else of the user's data folder",
     "kafka_options": "none",
     "hosts": "none",

@@ -2,12 +2,14 @@
 
 Each field can be set by an option of the command that uses it or by an environment variable: the field's name
 in capitals with ``FRAMEWATCH_`` before it, save for ``KAFKA_BOOTSTRAP_SERVERS``, ``MONGODB_URI`` and the ``AWS_``
-ones, which other programs know too. An option wins over the environment.
+ones, which other programs know too. An option wins over the environment. A process that we start gets all settings of
+its parent in its environment, whichever way they were given: ``Settings.child_environment``.
 """
 
 from __future__ import annotations
 
 import difflib
+import json
 import logging
 import os
 from collections.abc import Iterator, Mapping
@@ -24,6 +26,7 @@ from framewatch.objects.base import Access
 from framewatch.origins import Hosts, Networks, Origins
 
 PREFIX = "FRAMEWATCH_"
+_OPTIONS: Final = "_FRAMEWATCH_OPTIONS"  # names the variables of a child that were options of its parent
 LOOPBACK_HOSTS = ("127.0.0.1", "localhost", "::1")
 
 _US_PER_DAY: Final = 24 * 3600 * 1_000_000
@@ -230,6 +233,18 @@ class Settings(BaseSettings):
             raise SettingError(f"{' and '.join(map(self.named, deciding))}: got both, expected one of them")
         return deciding[0] if deciding else None
 
+    def child_environment(self, **changed: Any) -> dict[str, str]:
+        """The environment for a process that is to have these settings, and all else that this one has.
+
+        Args:
+            changed: settings that the process is to have otherwise; None for its default.
+        """
+        environment = {name: value for name, value in os.environ.items() if name.upper() not in _variables()}
+        given = {field: getattr(self, field) for field in self.model_fields_set} | changed
+        given = {field: value for field, value in given.items() if value is not None}
+        environment |= {environment_name(field): _as_text(value) for field, value in given.items()}
+        return environment | {_OPTIONS: ",".join(sorted(self._options & set(given)))}
+
     @property
     def retention_us(self) -> int:
         """The retention in microseconds."""
@@ -257,8 +272,28 @@ def load_settings(**overrides: Any) -> Settings:
         raise SettingError(
             f'{environment_name("kafka_options")}: got a value not shown here: not JSON such as {{"name": "value"}}'
         ) from None
-    settings._options = frozenset(given)
+    settings._options = frozenset(given) | _options_of_parent()
     return settings
+
+
+def _options_of_parent() -> frozenset[str]:
+    """Settings that are in the environment because the person gave them to our parent as options."""
+    return frozenset(os.environ.get(_OPTIONS, "").split(",")) & frozenset(Settings.model_fields)
+
+
+def _variables() -> frozenset[str]:
+    return frozenset(map(environment_name, Settings.model_fields))
+
+
+def _as_text(value: Any) -> str:
+    """A setting as it stands in the environment."""
+    if isinstance(value, SecretStr):
+        return value.get_secret_value()
+    if isinstance(value, dict):
+        return json.dumps(value)
+    if isinstance(value, tuple):
+        return ",".join(value)
+    return str(value).lower() if isinstance(value, bool) else str(value)
 
 
 def option_name(field: str) -> str:
@@ -274,7 +309,7 @@ def environment_name(field: str) -> str:
 
 def misspelt(environment: Mapping[str, str]) -> Iterator[str]:
     """One line for each FRAMEWATCH_ variable that sets nothing, with the likeliest meant."""
-    known = {environment_name(field) for field in Settings.model_fields}
+    known = _variables()
     for name in sorted(environment):
         if name.upper().startswith(PREFIX) and name.upper() not in known:
             bare = name.upper().removeprefix(PREFIX)
@@ -288,7 +323,8 @@ def _complaints(error: ValidationError, given: Mapping[str, Any]) -> Iterator[st
     for problem in error.errors():
         key = str(problem["loc"][0]) if problem["loc"] else "settings"
         field = by_alias.get(key, key)
-        name = option_name(field) if field in given else environment_name(field)
+        as_option = field in given or field in _options_of_parent()
+        name = option_name(field) if as_option else environment_name(field)
         secret = field == "kafka_options" or "SecretStr" in str(Settings.model_fields[field].annotation)
         got = "a value not shown here" if secret else repr(problem["input"])
         text = problem["msg"].removeprefix("Value error, ")

@@ -383,7 +383,7 @@ def is_ignored(path: str) -> bool:
 
 
 def test_the_image_is_made_of_files_that_exist_and_are_not_ignored() -> None:
-    assert {"requirements/run.txt", "pyproject.toml", "src", "videos/sample.mp4"} <= set(copied())
+    assert {"requirements/image.txt", "pyproject.toml", "src", "videos/sample.mp4"} <= set(copied())
     for source in copied():
         assert (REPOSITORY / source).exists(), source
         assert not is_ignored(source), source
@@ -399,10 +399,10 @@ def test_nothing_else_gets_into_the_build(path: str) -> None:
 def test_packages_are_installed_as_locked_and_ours_as_it_is() -> None:
     installs = [i.rest for i in stages()[0] if i.name == "RUN" and " install " in i.rest]
     packages, ours = installs
-    assert "--require-hashes" in packages and "-r requirements/run.txt" in packages
+    assert "--require-hashes" in packages and "-r requirements/image.txt" in packages
     assert "--no-deps" in ours and "--no-build-isolation" in ours and ours.endswith(" .")
     assert not re.search(r"\s-e\s", ours), "an editable install would point into the build stage"
-    locked = (REPOSITORY / "requirements" / "run.txt").read_text()
+    locked = (REPOSITORY / "requirements" / "image.txt").read_text()
     assert re.search(r"(?m)^setuptools==", locked), "needed to build without isolation"
 
 

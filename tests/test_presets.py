@@ -254,7 +254,7 @@ def test_a_preset_whose_packages_are_missing_says_how_to_get_them(
     with pytest.raises(SettingError) as error:
         preset_factory("faces-mtcnn", NOWHERE)
     assert str(error.value) == (
-        f"'faces-mtcnn' needs {package}, not installed here: `pip install -e '.[mtcnn]'` in Framewatch's folder"
+        f"'faces-mtcnn' needs {package}, not installed here: `pip install 'framewatch[mtcnn]'`"
     )
 
 

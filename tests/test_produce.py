@@ -315,7 +315,7 @@ def test_nobody_reads_how_far_it_is_and_it_ends(bench: Bench) -> None:
 
 
 def test_it_stays_near_those_who_classify(bench: Bench) -> None:
-    process = bench.start(SAMPLE, "--fps", "max", "--ahead", 50, "--group", "slow", "--progress")
+    process = bench.start(SAMPLE, "--fps", "max", "--max-lag", 50, "--group", "slow", "--progress")
     bench.wait_for(50)
     time.sleep(1)
     assert bench.count() == 50

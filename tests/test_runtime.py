@@ -96,7 +96,7 @@ def test_without_openvino_it_is_litert(bundles: Made, monkeypatch: pytest.Monkey
     monkeypatch.setitem(sys.modules, "ai_edge_litert", None)
     assert refusal(bundle) == (
         "nothing can run this model: openvino is not installed here (`pip install openvino`); "
-        "litert is not installed here (`pip install -e '.[litert]'`)"
+        "litert is not installed here (`pip install 'framewatch[litert]'`)"
     )
 
 

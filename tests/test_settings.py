@@ -240,6 +240,11 @@ WRONG = (
     Wrong(["produce", str(SAMPLE), "--max-side", "abc"], ["--max-side", "'abc'", "integer"]),
     Wrong(["consume", "--preset", "cats"], ["--preset: ", "'cats'", "faces"]),
     Wrong(["up"], ["FRAMEWATCH_PRESET: ", "'cats'", "faces"], variables={"FRAMEWATCH_PRESET": "cats"}),
+    Wrong(["up", "a.mp4", "b.mp4", "--stream", "x", "--stream", "X"], ["--stream: got 'X' for two sources"]),
+    Wrong(["up", "a.mp4", "b.mp4", "--stream", "x"], ["--stream: got 1 for 2 sources"]),
+    Wrong(["up", "a", "b"], ["FRAMEWATCH_STREAM: got 1 for 2 sources"], variables={"FRAMEWATCH_STREAM": "x"}),
+    Wrong(["up", "a.mp4", "--stream", "a/b"], ["--stream: got 'a/b': a name is"]),
+    Wrong(["up", "--stream", "x"], ["--stream: got 'x' and no SOURCE"]),
     Wrong(["consume", "--nonsense"], ["--nonsense", "--help"]),
     Wrong(["nonsense"], ["nonsense", "--help"]),
     Wrong(["produce"], ["SOURCE", "--help"]),
@@ -265,7 +270,10 @@ WRONG = (
 # What every command line needs is loaded once, which takes longest; each then runs in a process of its own.
 ANSWER_EACH = """
 import gc, json, os, signal, sys
-from framewatch.cli import main
+from framewatch.cli import cli, main
+
+for name in cli.list_commands(None):
+    cli.get_command(None, name)
 
 gc.freeze()  # else each goes through all that was loaded once more when it ends
 for number, (variables, arguments) in enumerate(json.load(sys.stdin)):
@@ -321,6 +329,40 @@ def test_a_wrong_command_line_is_answered_with_one_line_that_says_what_is_wrong(
     assert answer.stdout == ""
     assert all(word in answer.stderr for word in wrong.words), answer.stderr
     assert "geheim" not in answer.stderr
+
+
+OPTIONS = {"kafka_options": {"sasl.password": "a,b=c"}, "mongodb_uri": "mongodb://u:geheim@m"}
+
+
+@pytest.mark.parametrize("field", Settings.model_fields)
+def test_a_child_has_every_setting_of_its_parent(field: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whichever it is: a new setting is handed on without a word about it."""
+    value = OPTIONS.get(field, example_of(field))
+    parent = load_settings(**{field: value})
+    for name, text in parent.child_environment().items():
+        monkeypatch.setenv(name, text)
+    child = load_settings()
+    assert getattr(child, field) == getattr(parent, field)
+    assert child.named(field) == f"--{field.replace('_', '-')}"  # as the person wrote it, to the parent
+
+
+def test_a_child_has_no_variable_that_an_option_of_its_parent_overrode(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("framewatch_port", "1")
+    monkeypatch.setenv("FRAMEWATCH_MODEL", "a")
+    environment = load_settings(port=2, preset="emotions").child_environment(topic="other", run=None)
+    assert environment["FRAMEWATCH_PORT"] == "2" and "framewatch_port" not in environment
+    assert environment["FRAMEWATCH_TOPIC"] == "other"
+    for name, text in environment.items():
+        monkeypatch.setenv(name, text)
+    child = load_settings()
+    assert child.chosen("preset", "model") == "preset"
+    assert (child.named("port"), child.named("model")) == ("--port", "FRAMEWATCH_MODEL")
+
+
+def test_a_setting_that_is_wrong_in_a_child_is_named_as_the_person_wrote_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("_FRAMEWATCH_OPTIONS", "port")
+    monkeypatch.setenv("FRAMEWATCH_PORT", "x")
+    assert complaint().startswith("--port: got 'x'")
 
 
 def test_the_help_says_which_paths_are_of_files_and_which_of_folders() -> None:

@@ -6,13 +6,14 @@ import json
 import os
 import re
 import signal
+import sqlite3
 import subprocess
 import sys
 import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 import psutil
@@ -35,13 +36,16 @@ class Up:
         self.port = free_port()
         self.process: subprocess.Popen[str] | None = None
         self.log = home.parent / "up.log"
+        self.folder = REPOSITORY
 
     def start(self, *arguments: object) -> Up:
-        options = ("up", *arguments, "--home", self.home, "--port", self.port)
+        return self.start_command("up", *arguments, "--home", self.home, "--port", self.port)
+
+    def start_command(self, *arguments: object) -> Up:
         with self.log.open("w") as log:
             self.process = subprocess.Popen(
-                [sys.executable, "-c", "from framewatch.cli import main; main()", *map(str, options)],
-                cwd=REPOSITORY,
+                [sys.executable, "-P", "-c", "from framewatch.cli import main; main()", *map(str, arguments)],
+                cwd=self.folder,
                 stdout=log,
                 stderr=subprocess.STDOUT,
                 text=True,
@@ -59,6 +63,16 @@ class Up:
 
     def children(self) -> dict[str, int]:
         return {record.stem: json.loads(record.read_text())["pid"] for record in Home(self.home).records()}
+
+    def guard(self) -> int:
+        assert self.process is not None
+        children = psutil.Process(self.process.pid).children()
+        [guard] = [child.pid for child in children if "framewatch.embedded.guard" in child.cmdline()]
+        return guard
+
+    def streams(self) -> set[str]:
+        with urllib.request.urlopen(f"http://127.0.0.1:{self.port}/streams", timeout=10) as answer:
+            return {stream["stream"] for stream in json.load(answer)["streams"]}
 
     def seconds_to_picture(self) -> float:
         started = time.monotonic()
@@ -139,10 +153,28 @@ def test_a_killed_child_is_told_and_started_again(up: Up) -> None:
     assert up.end() == 0
 
 
-def test_what_a_killed_run_left_behind_is_ended_by_the_next(up: Up) -> None:
+def test_when_it_is_killed_all_of_it_ends_and_the_store_is_sound(up: Up) -> None:
+    up.start(SAMPLE, "--loop", "--run", "killed")
+    up.seconds_to_picture()
+    wait_for(lambda: (up.frame() or 0) > 60, "some faces")
+    pids = {**up.children(), "guard": up.guard()}
+    assert set(pids) == {"kafka", "store", "consumer", "producer", "guard"}
+    assert up.end(signal.SIGKILL) == -signal.SIGKILL
+    wait_for(lambda: not any(map(alive, pids.values())), "the end of all", 60)
+    # Asked to end, not killed: the databases are whole, and the consumer has committed what it stored.
+    for database in Home(up.home).store.glob("*.db"):
+        with closing(sqlite3.connect(database)) as connection:
+            assert connection.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
+    assert "ended: " in (Home(up.home).logs / "consumer.log").read_text().splitlines()[-1]
+
+
+def test_what_a_run_killed_with_its_guard_left_behind_is_ended_by_the_next(up: Up) -> None:
     up.start(SAMPLE, "--loop")
     up.seconds_to_picture()
     left = up.children()
+    assert up.process is not None
+    up.process.send_signal(signal.SIGSTOP)  # else it would start another guard
+    os.kill(up.guard(), signal.SIGKILL)
     assert up.end(signal.SIGKILL) == -signal.SIGKILL
     assert all(psutil.pid_exists(pid) for pid in left.values())
     up.start(SAMPLE, "--loop")
@@ -150,6 +182,56 @@ def test_what_a_killed_run_left_behind_is_ended_by_the_next(up: Up) -> None:
     wait_for(lambda: "live " in up.said(), "the second start", 150)
     assert not any(alive(pid) for pid in left.values())
     up.seconds_to_picture()
+    assert up.end() == 0
+
+
+def test_a_start_right_after_a_kill_is_left_alone_by_the_first_ones_guard(up: Up) -> None:
+    up.start(SAMPLE, "--loop")
+    up.seconds_to_picture()
+    guard = up.guard()
+    assert up.end(signal.SIGKILL) == -signal.SIGKILL
+    up.start(SAMPLE, "--loop")
+    wait_for(lambda: "live " in up.said(), "the second start", 150)
+    wait_for(lambda: not alive(guard), "the end of the first guard", 60)
+    up.seconds_to_picture()
+    assert "starting it again" not in up.said()
+    assert up.end() == 0
+
+
+def test_services_that_are_killed_leave_nothing_running(home: Path) -> None:
+    with ended_at_last(Up(home)) as services:
+        services.start_command("services", "--home", home)
+        wait_for(lambda: "state " in services.said(), "the services", 150)
+        pids = {**services.children(), "guard": services.guard()}
+        assert set(pids) == {"kafka", "store", "guard"}
+        services.end(signal.SIGKILL)
+        wait_for(lambda: not any(map(alive, pids.values())), "the end of all", 60)
+
+
+def test_files_in_the_current_folder_are_not_run_instead_of_ours(up: Up, tmp_path: Path) -> None:
+    trap = "import pathlib; pathlib.Path(__file__ + '.was-run').touch()\n"
+    for name in ("producer", "consumer", "settings", "nx_27017", "click", "cv2", "json", "psutil"):
+        (tmp_path / f"{name}.py").write_text(trap)
+    (tmp_path / "framewatch").mkdir()
+    for name in ("__init__", "producer", "consumer", "cli", "settings"):
+        (tmp_path / "framewatch" / f"{name}.py").write_text(trap)
+    up.folder = tmp_path
+    up.start(SAMPLE, "--loop")
+    up.seconds_to_picture()
+    assert up.end() == 0
+    assert [*tmp_path.rglob("*.was-run")] == []
+
+
+def test_two_sources_of_one_name_are_two_streams_and_told(up: Up, tmp_path: Path) -> None:
+    for folder in ("hall", "door"):
+        (tmp_path / folder).mkdir()
+        write_video(tmp_path / folder / "video.avi", "MJPG", 30)
+    up.folder = tmp_path
+    up.start("hall/video.avi", "door/video.avi", "--run", "same")
+    for name in ("hall-video", "door-video"):
+        wait_for(lambda name=name: f"stream    {name} " in up.said(), name, 150)  # type: ignore[misc]
+    wait_for(lambda: {"hall-video", "door-video"} <= up.streams(), "both streams", 60)
+    assert "video" not in up.streams()
     assert up.end() == 0
 
 

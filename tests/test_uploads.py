@@ -59,7 +59,7 @@ Reply = tuple[int, dict[str, str], Any]
 MP4_HEAD = b"\x00\x00\x00\x18ftypmp42\x00\x00\x00\x00mp42isom"
 SMALL = encode_jpeg(np.full((60, 80, 3), 128, np.uint8))
 LONG_S = 120  # for processes that start and classify on a busy machine
-AHEAD = Bounds().ahead
+AHEAD = Bounds().max_lag
 
 
 class Sender:

@@ -13,16 +13,18 @@ from framewatch.settings import Settings
 from framewatch.storage.open import open_store
 from framewatch.wiring.worker import run_worker
 
-
-@click.command()
-@click.option("--from-beginning", is_flag=True, help="Read the topic from its start, whatever was read before.")
-@click.option("--quiet", is_flag=True, help="Do not print a line for each frame.")
-@with_settings(
+CONSUMER_SETTINGS = (
     "topic", "group", "instance", "preset", "model", "models", "runtime", "classifier_threads",
     "save_images", "output", "retention_days", "rules", "episode_gap", "database",
     "host", "port", "insecure", "hosts", "origins", "trusted_proxies", "max_viewers", "max_upload_mb", "max_video_mb",
     "max_predictions", "partitions", "replication",
 )  # fmt: skip
+
+
+@click.command()
+@click.option("--from-beginning", is_flag=True, help="Read the topic from its start, whatever was read before.")
+@click.option("--quiet", is_flag=True, help="Do not print a line for each frame.")
+@with_settings(*CONSUMER_SETTINGS)
 def consume(from_beginning: bool, quiet: bool, settings: Settings) -> None:
     """Classify the frames of the topic, show them live, and store what is seen."""
     where = endpoints(settings)

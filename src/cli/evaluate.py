@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 _KERAS = "keras"
 _MOST_THREADS = 8
-_INSTALL = "(pip install -e '.[training]' in Framewatch's folder)"
+_INSTALL = ": pip install 'framewatch[training]'"
 
 
 @click.command()
@@ -74,7 +74,7 @@ def evaluate(
         from framewatch.training.report import outputs  # noqa: PLC0415
         from framewatch.training.report.metrics import check_positive  # noqa: PLC0415
     except ModuleNotFoundError as error:
-        raise FramewatchError(f"framewatch evaluate needs {error.name}, which is not installed {_INSTALL}") from None
+        raise FramewatchError(f"framewatch evaluate needs {error.name}, which is not installed{_INSTALL}") from None
     bundle = load_bundle(model)
     check_positive(bundle.labels, positive)
     threads = min(os.cpu_count() or 1, _MOST_THREADS)
@@ -113,7 +113,7 @@ def _answer(bundle: Bundle, runtime: str, threads: int) -> tuple[Answer, str]:
     try:
         from framewatch.training.report.keras_answer import keras_answer  # noqa: PLC0415  # TensorFlow
     except ModuleNotFoundError as error:
-        raise FramewatchError(f"--runtime keras needs {error.name}, which is not installed {_INSTALL}") from None
+        raise FramewatchError(f"--runtime keras needs {error.name}, which is not installed{_INSTALL}") from None
     return keras_answer(bundle), _KERAS
 
 

@@ -5,39 +5,28 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
-from functools import partial
-from threading import Event
+from contextlib import contextmanager, nullcontext
 
 import click
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from framewatch.cli.options import MOMENT, json_option, print_json, with_settings
-from framewatch.embedded.home import endpoints
-from framewatch.embedded.signals import stop_on_signals
-from framewatch.errors import FramewatchError, SettingError, SourceError
-from framewatch.kafka.admin import ResilientAdmin
-from framewatch.kafka.clients import make_admin, make_producer
-from framewatch.kafka.group_offsets import committed_offsets
-from framewatch.kafka.resilient_producer import ResilientProducer
-from framewatch.kafka.topics import ensure_topic, wait_for_broker
+from framewatch.embedded.signals import stop_on_signals, stop_without_reader
+from framewatch.errors import FramewatchError, SettingError
 from framewatch.model.names import new_run_id, stream_name_of
-from framewatch.producer.backpressure import Backpressure
 from framewatch.producer.pace import MAX, NATIVE
 from framewatch.producer.produce import Plan
-from framewatch.producer.produce import produce as produce_source
 from framewatch.producer.publisher import Summary
-from framewatch.producer.recorded_time import placed
 from framewatch.producer.sources.base import Source
-from framewatch.producer.sources.open import open_source
 from framewatch.settings import Settings
+from framewatch.wiring.producer import Job, run_producer
 
 _MAX_FPS = 1000.0
 _MAX_WAIT_S = 86_400.0
 _EACH_LINE_S = 0.25
 
-Showing = Callable[[Source, Plan], AbstractContextManager[Callable[[Summary], None]]]
+PRODUCER_SETTINGS = ("run", "topic", "group", "quality", "max_side", "partitions", "replication")
 
 
 class Fps(click.ParamType[str | float]):
@@ -115,14 +104,14 @@ def _the_only(ctx: click.Context, param: click.Parameter, sources: tuple[str, ..
     "--max-pixels", type=click.IntRange(1), help="Pixels of a picture; a file with more is refused, not decoded."
 )
 @click.option(
-    "--ahead",
+    "--max-lag",
     type=click.IntRange(1),
-    help="Frames by which a recording may be ahead of the group's workers, so that others do not wait for it.",
+    help="Frames of a recording that the group's workers may have yet to classify; with more, sending waits.",
 )
 @click.option(
-    "--progress", "as_lines", is_flag=True, help="Print JSON lines of how far it is; the last is the summary."
+    "--progress", "as_lines", is_flag=True, help="Print the progress as JSON lines; the last is the summary."
 )
-@with_settings("stream", "run", "topic", "group", "quality", "max_side", "partitions", "replication")
+@with_settings("stream", *PRODUCER_SETTINGS)
 @json_option
 def produce(
     source: str,
@@ -133,7 +122,7 @@ def produce(
     end_at: int | None,
     max_frames: int | None,
     max_pixels: int | None,
-    ahead: int | None,
+    max_lag: int | None,
     as_lines: bool,
     as_json: bool,
     settings: Settings,
@@ -156,64 +145,33 @@ def produce(
         max_side=settings.max_side,
         max_frames=max_frames,
     )
-    showing = _lines if as_lines else _nothing if as_json else _bar
-
-    def opened(pause: Callable[[float], None]) -> tuple[Source, Plan]:
-        found = open_source(source, pause, settings.object_access(), wait, max_pixels, plan.max_side)
-        return found, placed(plan, found, start_at, end_at)
-
-    with stop_on_signals() as stop:
-        try:
-            summary = _send(opened, settings, wait, stop, showing, ahead)
-        except FramewatchError as error:
-            if not stop.is_set():
-                if as_lines:
-                    _print_line(Summary(plan.stream, plan.run, error=str(error)).as_json())
-                raise
-            summary = Summary(plan.stream, plan.run)  # stopped before the first frame
-        except BrokenPipeError:
-            return 1  # nobody reads how far it is: whoever asked for it is gone
-    if as_lines:
-        _print_line(summary.as_json())
-    else:
-        _print(summary, as_json)
+    job = Job(source, plan, wait, start_at, end_at, max_pixels, max_lag)
+    try:
+        summary = _run(job, settings, as_lines, as_json)
+    except BrokenPipeError:
+        return 1  # whoever asked for the progress is gone
     if summary.error:
         raise FramewatchError(summary.error)
     return 1 if summary.failed else 0
 
 
-def _send(
-    open_it: Callable[[Callable[[float], None]], tuple[Source, Plan]],
-    settings: Settings,
-    wait_s: float,
-    stop: Event,
-    showing: Showing,
-    ahead: int | None,
-) -> Summary:
-    client: ResilientProducer | None = None  # made once the source is open
-
-    def pause(seconds: float) -> None:
-        if stop.wait(seconds):
-            raise SourceError("stopped")
-        if client is not None:
-            client.poll(0)  # else what it tells of itself would pile up for as long as a camera is away
-
-    opened, plan = open_it(pause)
-    kafka = endpoints(settings).kafka
-    wait_for_broker(kafka, settings.kafka_options, wait_s, stop.is_set)
-    ensure_topic(kafka, plan.topic, settings.partitions, settings.replication, settings.kafka_options)
-    client = make_producer(kafka, settings.kafka_options)
-    hold = _never
-    if ahead is not None and not opened.live:
-        admin = ResilientAdmin(partial(make_admin, kafka, settings.kafka_options))
-        committed = committed_offsets(admin, settings.group, plan.topic)
-        hold = Backpressure(ahead, committed).is_too_far
-    with showing(opened, plan) as on_frame:
-        return produce_source(opened, plan, client, stop.is_set, on_frame, stop.wait, hold)
-
-
-def _never(summary: Summary) -> bool:  # noqa: ARG001
-    return False
+def _run(job: Job, settings: Settings, as_lines: bool, as_json: bool) -> Summary:
+    """Send it, with its progress and summary printed."""
+    progress = _lines if as_lines else _nothing if as_json else _bar
+    with stop_on_signals() as stop, stop_without_reader(stop) if as_lines else nullcontext():
+        try:
+            summary = run_producer(job, settings, stop, progress)
+        except FramewatchError as error:
+            if not stop.is_set():
+                if as_lines:
+                    _print_line(Summary(job.plan.stream, job.plan.run, error=str(error)).as_json())
+                raise
+            summary = Summary(job.plan.stream, job.plan.run)  # stopped before the first frame
+    if as_lines:
+        _print_line(summary.as_json())
+    else:
+        _print(summary, as_json)
+    return summary
 
 
 @contextmanager

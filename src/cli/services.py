@@ -7,6 +7,7 @@ from rich.console import Console
 from rich.table import Table
 
 from framewatch.cli.options import json_option, print_json, with_settings
+from framewatch.embedded.hold import held
 from framewatch.embedded.home import Home, endpoints
 from framewatch.embedded.process import end_left_behind, is_running
 from framewatch.embedded.signals import stop_on_signals
@@ -48,6 +49,6 @@ def stop(settings: Settings) -> None:
     """End what a killed run left behind in this home."""
     home = Home(settings.home)
     home.prepare()
-    with home.held():
+    with held(home):
         ended = [record.stem for record in home.records() if end_left_behind(record)]
     click.echo(f"ended: {', '.join(ended)}" if ended else "nothing was left behind")

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 ARCHITECTURES: Final = ("cnn", "mobilenet", "mobilenet-lstm", "deepface", "emotion")
 _OF_RECIPE: Final = ("epochs", "batch_size", "learning_rate", "optimizer", "label_smoothing", "balance", "patience")
 _OF_PLAN: Final = ("seed", "precision", "positive", "terms", "pictures")
-_INSTALL: Final = "(pip install -e '.[training]' in Framewatch's folder)"
+_INSTALL: Final = ": pip install 'framewatch[training]'"
 
 
 class _Within(click.FloatRange):
@@ -107,7 +107,7 @@ def _import_quietly() -> None:
     except ModuleNotFoundError as error:
         missing = error.name or str(error)
     if missing:
-        raise FramewatchError(f"framewatch train needs {missing}, which is not installed {_INSTALL}")
+        raise FramewatchError(f"framewatch train needs {missing}, which is not installed{_INSTALL}")
 
 
 def _plan(architecture: str, out: Path, options: dict[str, Any]) -> Plan:

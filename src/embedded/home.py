@@ -1,17 +1,12 @@
-"""A run's home: the folder of all its state, held by one set of services at a time."""
+"""A run's home: the folder of all its state, used by one set of services at a time (``hold``)."""
 
 from __future__ import annotations
 
 import json
-import os
 import shutil
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Final
-
-from filelock import FileLock, Timeout
 
 from framewatch.errors import ServiceError
 from framewatch.settings import Settings
@@ -66,30 +61,6 @@ class Home:
                 f"{_NEEDED_BYTES / 1e6:.0f} MB needed; free some or name another home by --home"
             )
 
-    @contextmanager
-    def held(self) -> Iterator[None]:
-        """Be the only one that runs services in this home. The hold ends with the process, however that ends.
-
-        Raises:
-            ServiceError: somebody else does.
-        """
-        holder = self.pids / "holder"
-        lock = FileLock(self.pids / "lock")
-        try:
-            lock.acquire(timeout=0)
-        except Timeout:
-            process = _read(holder)
-            by = f"by Ctrl-C or `kill {process}`" if process.isdecimal() else "by Ctrl-C"
-            raise ServiceError(
-                f"the services of {self.folder} are running already (process {process}): "
-                f"end it {by}, or name another home by --home"
-            ) from None
-        try:
-            holder.write_text(str(os.getpid()))
-            yield
-        finally:
-            lock.release()
-
     def records(self) -> list[Path]:
         """Records of the processes started here, in the order in which they are to be ended."""
         order = ("producer", "consumer", "store", "kafka")
@@ -118,10 +89,3 @@ def endpoints(settings: Settings) -> Endpoints:
         kafka=settings.kafka_bootstrap_servers or noted.kafka,
         mongodb=uri.get_secret_value() if uri else noted.mongodb,
     )
-
-
-def _read(path: Path) -> str:
-    try:
-        return path.read_text()
-    except OSError:
-        return "unknown"

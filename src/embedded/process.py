@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import logging
-import os
 import signal
 import subprocess
 import time
@@ -34,7 +33,7 @@ class Child:
         ready: whether it answers; asked until it does.
         ready_s: how long that may take.
         stop_s: how long its end may take after it was asked to.
-        env: variables beside those of this process.
+        env: its environment; None for that of this process.
         stop_signal: asks it to end.
         leftovers: files that a killed one leaves behind and that would keep the next from starting.
     """
@@ -46,7 +45,7 @@ class Child:
     ready: Callable[[], bool] = lambda: True
     ready_s: float = 60.0
     stop_s: float = 10.0
-    env: Mapping[str, str] = field(default_factory=dict)
+    env: Mapping[str, str] | None = None
     stop_signal: int = signal.SIGTERM
     leftovers: Sequence[Path] = ()
     _process: subprocess.Popen[bytes] | None = field(default=None, init=False)
@@ -82,7 +81,7 @@ class Child:
                     stdin=subprocess.DEVNULL,
                     stdout=log,
                     stderr=subprocess.STDOUT,
-                    env={**os.environ, **self.env},
+                    env=self.env,
                     start_new_session=True,
                 )
         except OSError as error:

@@ -14,6 +14,8 @@ from typing import Final
 
 from rich.console import Console
 
+from framewatch.embedded.guard import MARK, Guard
+from framewatch.embedded.hold import held
 from framewatch.embedded.home import Endpoints, Home, endpoints
 from framewatch.embedded.jars import jar_paths
 from framewatch.embedded.kafka import EmbeddedKafka
@@ -21,6 +23,7 @@ from framewatch.embedded.process import Child, end_left_behind
 from framewatch.embedded.store import EmbeddedStore
 from framewatch.errors import ServiceError
 from framewatch.kafka.topics import broker_answers
+from framewatch.model.names import public_source
 from framewatch.ports import accepts, check_port
 from framewatch.settings import Settings
 
@@ -38,11 +41,13 @@ class SourcePlan:
 
     Attributes:
         source: as typed.
+        stream: name of its stream.
         arguments: options of ``framewatch produce``.
     """
 
     source: str
-    arguments: Sequence[str]
+    stream: str
+    arguments: Sequence[str] = ()
 
 
 class Stack:
@@ -54,6 +59,7 @@ class Stack:
         self._home = Home(settings.home)
         self._children: list[Child] = []
         self._deaths: dict[str, list[float]] = {}
+        self._guard = Guard()
         self.endpoints = endpoints(settings)
 
     def run(self, stop: threading.Event, sources: Sequence[SourcePlan] = (), consumer: bool = False) -> None:
@@ -63,16 +69,18 @@ class Stack:
             ServiceError: a part cannot be started or does not stay up.
         """
         self._home.prepare()
-        with self._home.held():
+        with held(self._home):
             for record in self._home.records():
                 end_left_behind(record)
             if consumer:
                 check_port(self._settings.host, self._settings.port)
+            self._guard.start()
             try:
                 self._start(sources, consumer, stop)
                 self._watch(stop)
             finally:
                 self._end()
+                self._guard.dismiss()
 
     def _start(self, sources: Sequence[SourcePlan], consumer: bool, stop: threading.Event) -> None:
         started = time.monotonic()
@@ -84,14 +92,16 @@ class Stack:
             starting.append(self._consumer())
         starting += [self._producer(k, plan, len(sources)) for k, plan in enumerate(sources)]
         for child in starting:
-            child.start()
             self._children.append(child)
+            self._run_child(child)
         for child in starting:
             child.wait_ready(stop.is_set)
             self._say(f"{child.name} is up after {time.monotonic() - started:.1f} s")
         self._say(f"Kafka     {self.endpoints.kafka}")
         self._say(f"MongoDB   {self.endpoints.mongodb.rpartition('@')[2]}")
         self._say(f"state     {self._home.folder}")
+        for plan in sources:
+            self._say(f"stream    {plan.stream}   ({public_source(plan.source)})")
         if consumer:
             host = "127.0.0.1" if self._settings.is_loopback() else self._settings.host
             self._say(f"[bold]pages     http://{host}:{self._settings.port}/[/bold]   (Ctrl-C ends all of it)")
@@ -115,43 +125,46 @@ class Stack:
         return children
 
     def _consumer(self) -> Child:
-        port = self._settings.port
-        argv = [
-            sys.executable,
-            "-m",
-            "framewatch.consumer",
-            "--quiet",
-            "--port",
-            str(port),
-            "--host",
-            self._settings.host,
-        ]
-        argv += ["--instance", self._settings.instance or "framewatch-up"]
-        argv += ["--models", str(self._settings.models), "--runtime", self._settings.runtime]
-        if self._settings.chosen("preset", "model") == "model":
-            argv += ["--model", str(self._settings.model)]
-        else:
-            argv += ["--preset", self._settings.preset]
-        argv += ["--insecure"] if self._settings.insecure else []
-        argv += ["--output", self._settings.output] if self._settings.output else []
-        argv += ["--rules", str(self._settings.rules)] if self._settings.rules else []
-        return self._child("consumer", argv, ready=lambda: accepts(port, self._settings.host), stop_s=45)
+        host, port = self._settings.host, self._settings.port
+        return self._child(
+            "consumer",
+            ["framewatch.consumer", "--quiet"],
+            ready=lambda: accepts(port, host),
+            stop_s=45,
+            instance=self._settings.instance or "framewatch-up",
+        )
 
     def _producer(self, position: int, plan: SourcePlan, of: int) -> Child:
         name = "producer" if of == 1 else f"producer-{position + 1}"
-        return self._child(
-            name, [sys.executable, "-m", "framewatch.producer", plan.source, *plan.arguments], stop_s=25
-        )
+        return self._child(name, ["framewatch.producer", plan.source, *plan.arguments], stop_s=25, stream=plan.stream)
 
     def _child(
-        self, name: str, argv: Sequence[str], stop_s: float, ready: Callable[[], bool] = lambda: True
+        self,
+        name: str,
+        module: Sequence[str],
+        stop_s: float,
+        ready: Callable[[], bool] = lambda: True,
+        **changed: object,
     ) -> Child:
-        env = {
-            "FRAMEWATCH_HOME": str(self._home.folder),
-            "KAFKA_BOOTSTRAP_SERVERS": self.endpoints.kafka,
-            "MONGODB_URI": self.endpoints.mongodb,
-        }
-        return Child(name, argv, self._home.logs, self._home.pids, ready, _STARTING_S, stop_s, env)
+        """A part of Framewatch as a process of its own, with our settings save for those changed.
+
+        -P: run our modules, not files of the same name that lie in the current folder.
+        """
+        environment = self._settings.child_environment(
+            home=self._home.folder,
+            kafka_bootstrap_servers=self.endpoints.kafka,
+            mongodb_uri=self.endpoints.mongodb,
+            **changed,
+        )
+        argv = [sys.executable, "-P", "-m", *module]
+        return Child(name, argv, self._home.logs, self._home.pids, ready, _STARTING_S, stop_s, environment)
+
+    def _run_child(self, child: Child) -> None:
+        """Start it, so that it ends with us however we end."""
+        child.env = {**(child.env or self._settings.child_environment()), MARK: self._guard.mark}
+        child.start()
+        if child.pid is not None:
+            self._guard.add(child.name, child.pid, child.stop_s)
 
     def _watch(self, stop: threading.Event) -> None:
         """Start again what dies, a few times; a producer that came to its end is done.
@@ -161,6 +174,7 @@ class Stack:
         """
         done: set[str] = set()
         while not stop.wait(0.2):
+            self._guard.keep_up()
             for child in self._children:
                 code = child.poll()
                 if code is None or child.name in done:
@@ -184,7 +198,7 @@ class Stack:
         self._say(f"[yellow]{line}: starting it again ({len(deaths) + 1} of {_RESTARTS})[/yellow]")
         stop.wait(0.3 * 2 ** len(deaths))
         if not stop.is_set():
-            child.start()
+            self._run_child(child)
 
     def _end(self) -> None:
         """Producers first, then the consumer, then what they use."""

@@ -26,9 +26,11 @@ class EmbeddedStore:
     def prepare(self) -> Child:
         """The process to start. One file a database; its own records, since the defaults are one a machine."""
         pid_file = self._home.pids / "nx.pid"
-        # Run by this very Python: the command of the same name may not be on the path.
+        # Run by this very Python: the command of the same name may not be on the path. -P: not by files that lie in
+        # the current folder.
         argv = [
             sys.executable,
+            "-P",
             "-c",
             "from nx_27017 import main; main()",
             "--host",

@@ -21,8 +21,12 @@ def open_objects(text: str, access: Access) -> Objects:
         SettingError: the text or the access cannot be used; what may be a secret is not shown.
     """
     if is_bucket(text):
-        from framewatch.objects.s3 import Bucket  # noqa: PLC0415 - only who uses an object store pays for its client
-
+        try:
+            from framewatch.objects.s3 import Bucket  # noqa: PLC0415 - only who uses an object store pays for its client
+        except ModuleNotFoundError as error:
+            raise SettingError(
+                f"a bucket needs {error.name}, which is not installed: pip install 'framewatch[s3]'"
+            ) from None
         return Bucket(text[len(SCHEME) :], access)
     if "://" in text or not text:
         raise SettingError(f"got {text.partition('://')[0][:20]!r}: expected s3://bucket/prefix/ or a folder")

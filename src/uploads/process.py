@@ -14,7 +14,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -46,7 +46,7 @@ class Bounds:
         stop_s: seconds that it has to end once it was told to.
         frames: after which the rest is left out.
         pixels: of a picture.
-        ahead: frames that may be sent before the workers have classified them; live streams beside it wait for these.
+        max_lag: frames of it that the workers may have yet to classify; the live streams beside it wait for those.
     """
 
     seconds: float = 6 * 3600.0
@@ -54,14 +54,14 @@ class Bounds:
     stop_s: float = 12.0
     frames: int = 200_000
     pixels: int = 8192 * 4320
-    ahead: int = 128
+    max_lag: int = 128
 
 
 def producer_process(settings: Settings, bounds: Bounds | None = None) -> Send:
-    """Send files by ``python -m framewatch.producer``, with the settings' topic.
+    """Send files by ``python -m framewatch.producer``.
 
     Args:
-        settings: of the worker; the process has its environment.
+        settings: of the worker; the process has the same.
         bounds: of each file.
     """
     bounds = bounds or Bounds()
@@ -69,41 +69,41 @@ def producer_process(settings: Settings, bounds: Bounds | None = None) -> Send:
     def send(
         file: Path, upload: Upload, run: str, on_progress: Callable[[Sent], None], stopped: Callable[[], bool]
     ) -> Sent:
-        return _Producer(_command(file, upload, run, settings, bounds), on_progress).wait(stopped, bounds, file)
+        command, environment = _command(file, upload, run, bounds), settings.child_environment()
+        return _Producer(command, environment, on_progress).wait(stopped, bounds, file)
 
     return send
 
 
-def _command(file: Path, upload: Upload, run: str, settings: Settings, bounds: Bounds) -> list[str]:
+def _command(file: Path, upload: Upload, run: str, bounds: Bounds) -> list[str]:
     options = {
-        "home": settings.home,
-        "topic": settings.topic,
-        "partitions": settings.partitions,
-        "replication": settings.replication,
         "stream": upload.stream,
         "run": run,
         "fps": "max",
         "wait": _WAIT_S,
         "end-at": written(upload.time_us),
-        "ahead": bounds.ahead,
-        "group": settings.group,
+        "max-lag": bounds.max_lag,
         "max-frames": bounds.frames,
         "max-pixels": bounds.pixels,
     }
     named = [part for name, value in options.items() for part in (f"--{name}", str(value))]
-    return [sys.executable, "-m", "framewatch.producer", str(file), *named, "--progress"]
+    # -P: run our producer, not a file of that name that lies in the current folder.
+    return [sys.executable, "-P", "-m", "framewatch.producer", str(file), *named, "--progress"]
 
 
 class _Producer:
     """A running producer process, and the last line of its progress."""
 
-    def __init__(self, command: Sequence[str], on_progress: Callable[[Sent], None]) -> None:
+    def __init__(
+        self, command: Sequence[str], environment: Mapping[str, str], on_progress: Callable[[Sent], None]
+    ) -> None:
         self._on_progress = on_progress
         self._sent = Sent()
         self._last: dict[str, Any] = {}
         self._log_line = ""
         self._process = subprocess.Popen(
             command,
+            env=environment,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,

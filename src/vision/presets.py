@@ -134,7 +134,7 @@ def _by_bundle(bundle: Bundle, runtime: Runtime) -> Classifier:
 def _written_factory(preset: str, entry: Written) -> ClassifierFactory:
     missing = [package for package in entry.packages if find_spec(package) is None]
     if missing:
-        how = f"`pip install -e '.[{entry.extra}]'` in Framewatch's folder"
+        how = f"`pip install 'framewatch[{entry.extra}]'`"
         raise SettingError(f"{preset!r} needs {' and '.join(missing)}, not installed here: {how}")
     kind = resolve_name(entry.class_path)
     return ClassifierFactory(kind.labels, kind)

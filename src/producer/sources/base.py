@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import NamedTuple
 
+from framewatch.objects.base import Access
 from framewatch.vision.classifier import Image
 
 
@@ -22,8 +23,29 @@ class Picture(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
+class Request:
+    """A source that somebody asks for.
+
+    Attributes:
+        text: as typed: a path, a webcam's index, or an address.
+        sleep: waits the given seconds between tries to open a source again; raising ends the source.
+        access: to the object store that buckets are in.
+        wait_s: seconds to wait for an object store that does not answer from the start.
+        max_pixels: of a picture of a single file, checked before anything is decoded; None for those of any camera.
+        max_side: pixels of the longer side of pictures that are a file each: larger ones are scaled down.
+    """
+
+    text: str
+    sleep: Callable[[float], object]
+    access: Access
+    wait_s: float
+    max_pixels: int | None
+    max_side: int
+
+
+@dataclass(frozen=True, slots=True)
 class Source:
-    """A place pictures come from.
+    """Where pictures come from, opened.
 
     Attributes:
         name: for messages; never with user or password.

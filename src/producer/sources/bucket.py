@@ -11,11 +11,10 @@ from pathlib import PurePosixPath
 from typing import Final
 
 from framewatch.errors import SettingError, SourceError
-from framewatch.objects.base import Access, Objects, patiently
+from framewatch.objects.base import Objects, patiently
 from framewatch.objects.open import open_objects
-from framewatch.producer.sources.base import Picture, Source
+from framewatch.producer.sources.base import Picture, Request, Source
 from framewatch.producer.sources.pictures import PICTURES, decoded, own_name
-from framewatch.vision.images import MAX_SIDE
 
 _log = logging.getLogger(__name__)
 
@@ -25,37 +24,31 @@ _LOOK_UP_S: Final = 0.1
 Sleep = Callable[[float], object]
 
 
-def open_bucket(text: str, access: Access, sleep: Sleep, wait_s: float, max_side: int = MAX_SIDE) -> Source:
+def open_bucket(request: Request) -> Source:
     """The pictures of ``s3://bucket/prefix/`` in the order of their names, or the one of ``s3://bucket/name.jpg``.
 
     An object store that stops answering is waited for, however long it takes; no picture is left out for it.
-
-    Args:
-        text: as typed.
-        access: to the object store.
-        sleep: waits the given seconds; raising ends the source.
-        wait_s: seconds to wait for a store that does not answer from the start.
-        max_side: pixels of a picture's longer side: larger ones are scaled down.
 
     Raises:
         SourceError: the bucket cannot be read, or has no pictures there.
         ObjectsUnavailable: no answer in that time.
     """
+    text, sleep = request.text, request.sleep
     folder, _, last = text.rpartition("/")
     only = last if _is_picture(last) else None
     with _as_source_errors():
-        objects = open_objects(text if only is None else f"{folder}/", access)
+        objects = open_objects(text if only is None else f"{folder}/", request.access)
 
     def listed(wait_s: float | None) -> list[str]:
         with _as_source_errors():
             return _pictures_of(objects, [only] if only else patiently(objects.names, sleep, wait_s))
 
-    names = listed(wait_s)
+    names = listed(request.wait_s)
     opened = iter([names])
 
     def read() -> Iterator[Picture]:
         """Listed anew each time round, for pictures may have come since."""
-        yield from _pictures(objects, next(opened, []) or listed(None), sleep, max_side)
+        yield from _pictures(objects, next(opened, []) or listed(None), sleep, request.max_side)
 
     return Source(objects.location, live=False, fps=None, count=len(names), read=read)
 

@@ -16,8 +16,9 @@ from urllib.parse import SplitResult, urlsplit
 import cv2
 
 from framewatch.errors import SourceError
-from framewatch.producer.sources.base import Source, unnamed
-from framewatch.producer.sources.capture import NETWORK_PROTOCOLS, counted_images, fps_of, next_image, open_capture
+from framewatch.model.names import public_source
+from framewatch.producer.sources.base import Request, Source, unnamed
+from framewatch.producer.sources.capture import NETWORK_OPTIONS, counted_images, fps_of, next_image, open_capture
 from framewatch.vision.classifier import Image
 
 _log = logging.getLogger(__name__)
@@ -31,40 +32,52 @@ _LARGEST_INDEX: Final = 9999
 _ASK_S: Final = 5.0
 
 
-def open_webcam(index: str, sleep: Callable[[float], object]) -> Source:
+def is_webcam(text: str) -> bool:
+    """Whether it is meant as the number of a webcam."""
+    return text.isdecimal()
+
+
+def is_address(text: str) -> bool:
+    """Whether it is meant as an address."""
+    return "://" in text
+
+
+def open_webcam(request: Request) -> Source:
     """The webcam of that number.
 
     Raises:
         SourceError: no system counts that far.
     """
+    index = request.text
     if len(index) > len(str(_LARGEST_INDEX)):
         raise SourceError(f"{index[:40]}: a webcam's index is 0 to {_LARGEST_INDEX}")
-    return _live(f"webcam {index}", int(index), sleep)
+    return _live(f"webcam {index}", int(index), request.sleep)
 
 
-def open_address(address: str, sleep: Callable[[float], object]) -> Source:
+def open_address(request: Request) -> Source:
     """The stream or file at an address.
 
     Raises:
         SourceError: it cannot be opened, or is no address Framewatch opens.
     """
+    address = request.text
     parts = taken_apart(address)
-    name = without_credentials(address)
+    name = public_source(address)
     if parts.scheme not in SCHEMES:
         raise SourceError(f"{name}: the scheme is {parts.scheme!r}; one of file, {', '.join(SCHEMES)}")
     if not parts.hostname:
         raise SourceError(f"{name}: the address names no host")
-    with open_capture(address, name, NETWORK_PROTOCOLS) as capture:
+    with open_capture(address, name, NETWORK_OPTIONS) as capture:
         count, fps = int(capture.get(cv2.CAP_PROP_FRAME_COUNT)), fps_of(capture)
     expected = count if count > 0 else None
     if expected is None and not (parts.scheme.startswith("http") and _is_file(parts)):
-        return _live(name, address, sleep)
+        return _live(name, address, request.sleep)
     return Source(
         name,
         live=False,
         fps=fps,
         count=expected,
-        read=lambda: unnamed(counted_images(address, name, NETWORK_PROTOCOLS, expected, exact=False)),
+        read=lambda: unnamed(counted_images(address, name, NETWORK_OPTIONS, expected, exact=False)),
     )
 
 
@@ -83,16 +96,6 @@ def taken_apart(address: str) -> SplitResult:
             "password / ? # [ ] @ : are written %2F %3F %23 %5B %5D %40 %3A"
         ) from None
     return parts
-
-
-def without_credentials(address: str) -> str:
-    """The address without user, password, query and fragment.
-
-    >>> without_credentials("rtsp://admin:secret@cam/1?token=x")
-    'rtsp://cam/1'
-    """
-    parts = urlsplit(address)
-    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
 
 
 def _is_file(parts: SplitResult) -> bool:
@@ -123,7 +126,7 @@ def _live_images(name: str, device: str | int, sleep: Callable[[float], object])
     worked, failures = False, 0
     while True:
         try:
-            with open_capture(device, name, NETWORK_PROTOCOLS) as capture:
+            with open_capture(device, name, NETWORK_OPTIONS) as capture:
                 while (image := next_image(capture, name)) is not None:
                     worked, failures = True, 0
                     yield image

@@ -44,8 +44,8 @@ class _Kind(NamedTuple):
 
 
 _KINDS: Final[dict[str, _Kind]] = {
-    "openvino": _Kind("openvino", "openvino", (OPENVINO_FILE, OPENVINO_WEIGHTS), OpenVinoModel),
-    "litert": _Kind("ai_edge_litert", "-e '.[litert]'", (LITERT_FILE,), LiteRtModel),
+    "openvino": _Kind("openvino", "'framewatch[serve]'", (OPENVINO_FILE, OPENVINO_WEIGHTS), OpenVinoModel),
+    "litert": _Kind("ai_edge_litert", "'framewatch[litert]'", (LITERT_FILE,), LiteRtModel),
 }
 
 
