@@ -69,7 +69,7 @@ RUN = "20261121T100000-3f9a1c"
 PICTURE = encode_jpeg(np.full((375, 500, 3), 128, np.uint8))
 HEALTHY = Health("healthy", "up", "up", 8, 3, 29.9, 21.4, 96.0, 2, {
     "received": 5123, "classified": 5121, "dead_letters": 1, "dropped": 0,
-    "stored": 4870, "duplicates": 0, "done": 5120,
+    "stored": 4870, "duplicates": 0, "refused": 0, "done": 5120,
 })  # fmt: skip
 ABOUT = AboutOut(
     version="0.1.0",

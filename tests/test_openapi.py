@@ -543,7 +543,15 @@ def figures(app: Flask) -> dict[str, float]:
 
 def test_the_figures_are_those_of_the_worker() -> None:
     stats, hub = Stats(), LiveHub(8)
-    for what, n in {"received": 7, "dead_letters": 2, "dropped": 1, "stored": 40, "duplicates": 3, "done": 6}.items():
+    for what, n in {
+        "received": 7,
+        "dead_letters": 2,
+        "dropped": 1,
+        "stored": 40,
+        "duplicates": 3,
+        "refused": 4,
+        "done": 6,
+    }.items():
         stats.count(what, n)
     for detect_s, latency_s in ((0.004, 0.02), (0.02, 0.3), (9, -5)):
         stats.shown(detect_s, latency_s)
@@ -565,6 +573,7 @@ def test_the_figures_are_those_of_the_worker() -> None:
         "framewatch_frames_done_total": 6,
         "framewatch_events_stored_total": 40,
         "framewatch_events_duplicate_total": 3,
+        "framewatch_events_refused_total": 4,
         "framewatch_partitions": 3,
         "framewatch_lag_frames": 12,
         "framewatch_viewers": 1,

@@ -355,7 +355,7 @@ def test_an_assignment_asks_the_broker_once_however_many_partitions_there_are(
         assert consumer.asked == ([] if from_beginning else ["committed"])
         monitor = HealthMonitor(
             ResilientAdmin(lambda: make_admin(endpoints.kafka, {})),
-            lambda: True,
+            lambda: None,
             offsets.positions,
             Stats(),
             lambda: 0,

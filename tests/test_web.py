@@ -650,7 +650,8 @@ def test_health_is_503_exactly_when_a_part_is_down(endpoints: Endpoints) -> None
         clients = []
         for broker, store in states:
             admin = ResilientAdmin(partial(make_admin, kafka[broker], {"log_level": "0"}))
-            monitor = HealthMonitor(admin, lambda store=store: store == "up", dict, Stats(), lambda: 0)  # type: ignore[misc]
+            problem = {"up": None, "down": "no answer"}
+            monitor = HealthMonitor(admin, partial(problem.get, store), dict, Stats(), lambda: 0)
             stack.callback(monitor.close)
             clients.append(create_app(Backend(LiveHub(1), monitor.health)).test_client())
 
@@ -659,6 +660,7 @@ def test_health_is_503_exactly_when_a_part_is_down(endpoints: Endpoints) -> None
 
         wait_for(lambda: [(s["broker"], s["store"]) for s in said()] == states, "what is up and down")
         assert [s["status"] for s in said()] == ["healthy", "unhealthy", "unhealthy", "unhealthy"]
+        assert [s["problem"] for s in said()] == [None, "no answer", None, "no answer"]
         assert [client.get("/health").status_code for client in clients] == [200, 503, 503, 503]
 
 

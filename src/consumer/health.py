@@ -34,14 +34,15 @@ class HealthMonitor:
     def __init__(
         self,
         admin: ResilientAdmin,
-        ping_store: Callable[[], bool],
+        store_problem: Callable[[], str | None],
         positions: Callable[[], dict[TopicPartition, int]],
         stats: Stats,
         viewers: Callable[[], int],
         problem: Callable[[], str | None] = lambda: None,
     ) -> None:
         self._admin = admin
-        self._ping_store = ping_store
+        self._ask_store = store_problem
+        self._store_problem: str | None = None
         self._positions = positions
         self._stats = stats
         self._viewers = viewers
@@ -59,7 +60,7 @@ class HealthMonitor:
         # By the last answer: a question that nobody answers may itself take long.
         since_s = time.monotonic() - _FRESH_S
         broker, store = self._broker_seen_s > since_s, self._store_seen_s > since_s
-        problem = self._problem()
+        problem = self._problem() or (None if store else self._store_problem)
         return Health(
             status="healthy" if broker and store and problem is None else "unhealthy",
             broker="up" if broker else "down",
@@ -96,7 +97,8 @@ class HealthMonitor:
             except TimeoutError as error:
                 _log.debug("no answer from Kafka: %s", error)
                 self._admin.report_timeout()
-            if self._ping_store():
+            self._store_problem = self._ask_store()
+            if self._store_problem is None:
                 self._store_seen_s = time.monotonic()
             self._stop.wait(_EVERY_S)
 

@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Final
 
-from framewatch.errors import StoreUnavailable
+from framewatch.errors import StoreRefused, StoreUnavailable
 
 _log = logging.getLogger(__name__)
 
@@ -23,7 +23,8 @@ class Pruner:
 
         Args:
             prunes: each deletes what is older than the time it is given, microseconds since 1970 UTC, a batch at a
-                time, and returns how many; may raise StoreUnavailable.
+                time, and returns how many; may raise StoreUnavailable or
+                StoreRefused.
             retention_us: microseconds that all is kept.
             every_s: seconds between two rounds.
         """
@@ -50,7 +51,7 @@ class Pruner:
         for prune in self._prunes:
             try:
                 deleted += prune(before_us)
-            except StoreUnavailable as error:
+            except (StoreUnavailable, StoreRefused) as error:
                 _log.warning("%s; retried in an hour", error)
         if deleted:
             _log.info("deleted %d documents older than the retention", deleted)

@@ -24,7 +24,7 @@ class Stats:
         self._clock = clock
         self._lock = threading.Lock()
         self._counts = dict.fromkeys(
-            ("received", "classified", "dead_letters", "dropped", "stored", "duplicates", "done"), 0
+            ("received", "classified", "dead_letters", "dropped", "stored", "duplicates", "refused", "done"), 0
         )
         self._shown: deque[float] = deque(maxlen=_SAMPLES)
         self._detect_s: deque[float] = deque(maxlen=_SAMPLES)

@@ -41,6 +41,7 @@ class Counts(BaseModel):
     dropped: int = Field(description="records that cannot be classified and that the dead-letter topic does not take")
     stored: int = Field(description="events that were new to the store")
     duplicates: int = Field(description="events that the store had already")
+    refused: int = Field(description="events that the store can never take")
     done: int = Field(description="records whose offset may be committed")
 
 

@@ -69,7 +69,7 @@ def run_worker(
     kept_days: float | None = None
     monitor = HealthMonitor(
         ResilientAdmin(partial(make_admin, where.kafka, options)),
-        store.events.ping,
+        store.events.problem,
         lambda: worker.positions() if worker else {},
         stats,
         lambda: hub.viewers,

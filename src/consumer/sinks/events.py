@@ -29,3 +29,6 @@ class EventSink(Sink):
         stored = self._store.add([event for frame in frames for event in frame.events])
         self._stats.count("stored", stored.new)
         self._stats.count("duplicates", stored.duplicates)
+        self._stats.count("refused", len(stored.refused))
+        for event, reason in stored.refused:
+            _log.error("dropped: event %s: the store does not take it: %s", event.id, reason)

@@ -27,6 +27,7 @@ _COUNTERS: Final = {
     "dropped": ("frames_dropped", "Records that cannot be classified, and that the dead-letter topic does not take"),
     "stored": ("events_stored", "Events that were new to the store"),
     "duplicates": ("events_duplicate", "Events that the store had already"),
+    "refused": ("events_refused", "Events that the store can never take"),
     "done": ("frames_done", "Records whose offset may be committed"),
 }
 
