@@ -16,6 +16,9 @@ from framewatch.model.upload import Upload
 from framewatch.storage.mongo.alerts import AlertStore
 from framewatch.storage.mongo.documents import Document
 from framewatch.storage.mongo.uploads import UploadStore
+from second_store import database_on_both
+
+database = database_on_both
 
 S = 1_000_000
 T0 = 1_700_000_000 * S

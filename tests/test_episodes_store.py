@@ -23,6 +23,9 @@ from framewatch.storage.interface import MAX_PAGE
 from framewatch.storage.mongo.client import connect
 from framewatch.storage.mongo.documents import Document
 from framewatch.storage.mongo.episodes import EpisodeStore
+from second_store import database_on_both
+
+database = database_on_both
 
 S = 1_000_000
 T0 = 1_700_000_000 * S

@@ -25,6 +25,9 @@ from framewatch.storage.mongo.episodes import EpisodeStore
 from framewatch.storage.mongo.events import EventStore
 from framewatch.storage.mongo.queries import EventQueries
 from framewatch.storage.mongo.store import MongoStore
+from second_store import database_on_both
+
+database = database_on_both
 
 S = 1_000_000
 T0 = 1_700_000_040 * S  # a whole minute

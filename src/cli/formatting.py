@@ -12,14 +12,15 @@ import math
 import re
 import sys
 from collections.abc import Iterable
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 from typing import Any
 
 from rich.cells import cell_len
 
+from framewatch.model.event_fields import CONSOLE_FIELDS
 from framewatch.storage.interface import Document
 
-_COLUMNS = (("time (UTC)", 24), ("stream", 16), ("frame", 7), ("label", 14), ("confidence", 10), ("box", 19))
+_CELLS = [field.cell for field in CONSOLE_FIELDS if field.cell]
 _NOT_ASCII = re.compile(r"[^ -~]")
 _NOT_IN_FILE_NAME = re.compile(r"[^A-Za-z0-9@.-]+")
 
@@ -56,36 +57,17 @@ def _plain(value: Any) -> Any:
 
 def table_row(document: Document) -> str:
     """The document as a line under ``table_header()``, with the start of its crop as it is stored: base64."""
-    box, crop, confidence = (document.get(field) for field in ("boundingbox", "crop", "confidence"))
-    cells = [
-        _time(document),
-        *(shown(document.get(field)) for field in ("stream", "frame", "label")),
-        f"{confidence:.2f}" if isinstance(confidence, float) else shown(confidence),
-        shown(" ".join(map(str, box)) if isinstance(box, list) else box or "whole frame"),
-    ]
-    picture = f"{shown(crop, 17)} ({len(crop)} characters)" if isinstance(crop, str) and crop else "none"
-    return _line(cells, picture)
+    return _line(shown(cell.of(document)) for cell in _CELLS)
 
 
 def table_header() -> str:
     """Names of the columns."""
-    return _line([name for name, _ in _COLUMNS], "picture (base64)")
+    return _line(cell.heading for cell in _CELLS)
 
 
-def _time(document: Document) -> str:
-    """Capture time as it can be given to --since; from the number when the date is none."""
-    moment = document.get("timestamp")
-    if not isinstance(moment, datetime):
-        try:
-            moment = datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=document["time_us"])
-        except (TypeError, OverflowError):
-            return shown(document["time_us"])
-    return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
-
-
-def _line(cells: Iterable[str], last: str) -> str:
-    padded = (text + " " * (width - cell_len(text)) for text, (_, width) in zip(cells, _COLUMNS, strict=True))
-    return "  ".join((*padded, last))
+def _line(cells: Iterable[str]) -> str:
+    padded = (text + " " * (cell.width - cell_len(text)) for text, cell in zip(cells, _CELLS, strict=True))
+    return "  ".join(padded)
 
 
 def file_name(document_id: object) -> str:

@@ -3,76 +3,46 @@
 from __future__ import annotations
 
 from dataclasses import asdict
-from typing import Self
+from typing import TYPE_CHECKING, Final, Self
 from urllib.parse import quote
 
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, Field, create_model
 
 from framewatch.activity.kinds import AnyRule
 from framewatch.model.alert import Alert
 from framewatch.model.episode import Episode
 from framewatch.model.event import Event
+from framewatch.model.event_fields import JSON_FIELDS
 from framewatch.model.times import written
 
 
-class EventScore(BaseModel):
-    """A label with its score."""
-
-    label: str
-    score: float
-
-
-class EventOut(BaseModel):
-    """One thing seen in one frame."""
-
-    id: str = Field(description="stream/run/frame/model/index")
-    stream: str
-    run: str = Field(description="id of the producer's run")
-    frame: int = Field(description="number of the frame in the run")
-    file: str | None = Field(description="name of the picture's own file; null for a frame of a video or camera")
-    index: int = Field(description="of this among what is seen in the frame, from 0")
-    timestamp: str = Field(description="capture time, ISO 8601 in UTC")
-    time_us: int = Field(description="capture time, microseconds since 1970 UTC")
-    label: str
-    confidence: float = Field(description="0 to 1")
-    boundingbox: tuple[int, int, int, int] | None = Field(
-        description="left, top, width, height in pixels of the frame; null for a label of the whole frame"
-    )
-    landmarks: list[tuple[float, float]] | None = Field(description="points in pixels of the frame")
-    scores: list[EventScore] = Field(description="best labels, best first, at most five")
-    model: str = Field(description="name and content hash of the classifier")
-    partition: int = Field(description="of the frame in Kafka")
-    offset: int = Field(description="of the frame in Kafka")
-    url: str = Field(description="of this event by itself")
-    crop_url: str = Field(description="of the picture of what was seen")
-    frame_url: str = Field(description="of the whole frame, while Kafka keeps it")
-
+class _Event(BaseModel):
     @classmethod
     def of(cls, event: Event) -> Self:
         """The event, with where to ask for more."""
         parts = (event.stream, event.run, event.frame, event.model, event.index)
         url = "/events/" + "/".join(quote(str(part), safe="@") for part in parts)
-        return cls.model_construct(
-            id=event.id,
-            stream=event.stream,
-            run=event.run,
-            frame=event.frame,
-            file=event.file,
-            index=event.index,
-            timestamp=written(event.time_us),
-            time_us=event.time_us,
-            label=event.label,
-            confidence=event.confidence,
-            boundingbox=event.boundingbox,
-            landmarks=list(event.landmarks) or None,
-            scores=[EventScore.model_construct(label=label, score=score) for label, score in event.scores],
-            model=event.model,
-            partition=event.partition,
-            offset=event.offset,
-            url=url,
-            crop_url=f"{url}/crop.jpg",
-            frame_url=f"{url}/frame.jpg",
-        )
+        fields = {field.name: field.value(event) for field in JSON_FIELDS}
+        links = {"url": url, "crop_url": f"{url}/crop.jpg", "frame_url": f"{url}/frame.jpg"}
+        return cls.model_construct(**fields | links)
+
+
+_LINKS: Final = {
+    "url": "of this event by itself",
+    "crop_url": "of the picture of what was seen",
+    "frame_url": "of the whole frame, while Kafka keeps it",
+}
+
+if TYPE_CHECKING:
+    EventOut = _Event
+else:
+    EventOut = create_model(
+        "EventOut",
+        __base__=_Event,
+        __doc__="One thing seen in one frame.",
+        **{field.name: (field.type, Field(description=field.description or None)) for field in JSON_FIELDS},
+        **{name: (str, Field(description=description)) for name, description in _LINKS.items()},
+    )
 
 
 class EventPageOut(BaseModel):

@@ -4,24 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict
+from itertools import islice
 from typing import Any
 
 import pymongo
-from pymongo.collection import Collection
 from pymongo.database import Database
 from pymongo.errors import DuplicateKeyError
 
 from framewatch.model.alert import Alert, Webhook
 from framewatch.model.filters import EventFilter
 from framewatch.storage.interface import AlertPage, Document
-from framewatch.storage.mongo.client import store_errors
+from framewatch.storage.mongo.client import primary, store_errors
+from framewatch.storage.mongo.indexes import Keys, make_indexes
 from framewatch.storage.mongo.query import between, name_query
 from framewatch.storage.mongo.timeline import Timeline, readable
 
 ALERTS = "alerts"
 
 
-_INDEXES: Sequence[Sequence[tuple[str, int]]] = (
+_INDEXES: Sequence[Keys] = (
     [("start_us", pymongo.DESCENDING)],
     *(
         [(field, pymongo.ASCENDING), ("start_us", pymongo.DESCENDING)]
@@ -37,14 +38,13 @@ class AlertStore:
     """
 
     def __init__(self, database: Database[Document]) -> None:
-        self._alerts: Collection[Document] = database[ALERTS]
+        self._alerts = primary(database, ALERTS)
         self._timeline = Timeline(self._alerts, "start_us")
+        self._lists = Timeline(database[ALERTS], "start_us")  # wherever the address says that is read
 
     def setup(self) -> None:
         """Make the indexes that are not there yet."""
-        with store_errors("making indexes"):
-            for keys in _INDEXES:
-                self._alerts.create_index(keys)
+        make_indexes(self._alerts, _INDEXES)
 
     def add(self, alert: Alert) -> bool:
         """Store the alert; False, and nothing changed, where one of this id is stored."""
@@ -82,8 +82,8 @@ class AlertStore:
         """Alerts that the webhook is to be told, the longest waiting first."""
         query = _query(EventFilter(), webhook={"$eq": "waiting"})
         with store_errors("reading alerts"):
-            rows = list(self._alerts.find(query).sort("start_us", pymongo.ASCENDING).limit(max(1, limit)))
-        return list(readable(rows, _from_document))
+            rows = self._alerts.find(query).sort("start_us", pymongo.ASCENDING).batch_size(max(2, limit))
+            return list(islice(readable(rows, _from_document), max(1, limit)))
 
     def page(
         self,
@@ -106,7 +106,7 @@ class AlertStore:
         """
         more = ({} if rule is None else {"rule": {"$eq": rule}}) | ({"open": {"$eq": 1}} if open_only else {})
         with store_errors("reading alerts"):
-            rows, cursor = self._timeline.page(_query(where, cursor, **more), limit)
+            rows, cursor = self._lists.page(_query(where, cursor, **more), limit)
         return AlertPage(list(readable(rows, _from_document)), cursor)
 
     def count(self, where: EventFilter) -> int:
@@ -141,7 +141,7 @@ def _to_document(alert: Alert) -> Document:
 def _from_document(document: Document) -> Alert:
     try:
         until_us = document["until_us"]
-        return Alert(
+        alert = Alert(
             rule=str(document["rule"]),
             stream=str(document["stream"]),
             label=str(document["label"]),
@@ -154,5 +154,8 @@ def _from_document(document: Document) -> Alert:
             attempts=int(document["attempts"]),
             error=str(document["error"]),
         )
+        if alert.id != document["_id"]:
+            raise ValueError(f"its _id is not {alert.id!r}")
     except (KeyError, TypeError, ValueError, OverflowError) as error:
         raise ValueError(f"document {document.get('_id')!r} is no alert: {error}") from None
+    return alert

@@ -16,9 +16,11 @@ from pymongo.collection import Collection
 
 from framewatch.model.event import Event
 from framewatch.model.filters import HOUR, MINUTE, EventFilter, Unit
-from framewatch.storage.mongo.documents import Document
-from framewatch.storage.mongo.query import event_query, touched_query, whole_query
-from framewatch.storage.mongo.timeline import Timeline
+from framewatch.storage.interface import Document
+from framewatch.storage.mongo.indexes import make_indexes
+from framewatch.storage.mongo.numbers import whole_number_of
+from framewatch.storage.mongo.query import between, event_query, strict, touched_query, whole_query
+from framewatch.storage.mongo.timeline import Timeline, sum_by
 
 
 class _Cell(NamedTuple):
@@ -47,12 +49,14 @@ class Counts:
 
     def setup(self) -> None:
         """Make the indexes that are not there yet, and the sums of a store that has counts but no sums."""
-        for fields in ((MINUTE.name,), (HOUR.name,), ("stream", MINUTE.name, "label")):
-            self._counts.create_index([(field, pymongo.ASCENDING) for field in fields])
+        names = ((MINUTE.name,), (HOUR.name,), ("stream", MINUTE.name, "label"))
+        make_indexes(self._counts, [[(name, pymongo.ASCENDING) for name in index] for index in names])
         if self._counts.find_one(whole_query(EventFilter(), HOUR), {"_id": 1}) is None:
             sums: Counter[_Cell] = Counter()
             for row in Timeline(self._counts, MINUTE.name).rows(whole_query(EventFilter(), MINUTE)):
-                sums[_Cell(row["stream"], row["label"], HOUR, row["minute"] * MINUTE.us // HOUR.us)] += row["n"]
+                if cell := _cell(row, MINUTE):
+                    hour = cell.at * MINUTE.us // HOUR.us
+                    sums[cell._replace(unit=HOUR, at=hour)] += whole_number_of(row.get("n")) or 0
             self._write(_set(cell, n) for cell, n in sums.items())
 
     def add(self, events: Sequence[Event], known: Some[int]) -> None:
@@ -79,18 +83,18 @@ class Counts:
             self._recount([where], [where])
             return
         for unit in (MINUTE, HOUR):
-            self._counts.delete_many(whole_query(where, unit))
+            self._counts.delete_many(strict(whole_query(where, unit)))
         self._recount(where.cut_ends(MINUTE), where.cut_ends(HOUR))
 
     def totals(self, where: EventFilter) -> Counter[str]:
         """Events of each label."""
         if where.min_confidence is not None:
-            return _by_label(self._events, event_query(where), 1)
-        totals = _by_label(self._counts, whole_query(where, HOUR), "$n")
+            return _labels(sum_by(self._events, event_query(where), "label", 1))
+        totals = self._sums(where, HOUR)
         for part in where.cut_ends(HOUR):
-            totals += _by_label(self._counts, whole_query(part, MINUTE), "$n")
+            totals += self._sums(part, MINUTE)
             for edge in part.cut_ends(MINUTE):
-                totals += _by_label(self._events, event_query(edge), 1)
+                totals += _labels(sum_by(self._events, event_query(edge), "label", 1))
         return totals
 
     def _recount(self, minutes: Iterable[EventFilter], hours: Iterable[EventFilter]) -> None:
@@ -102,13 +106,18 @@ class Counts:
 
     def _cells(self, where: EventFilter, unit: Unit) -> Iterator[_Cell]:
         for row in Timeline(self._counts, unit.name).rows(touched_query(where, unit)):
-            yield _Cell(row["stream"], row["label"], unit, row[unit.name])
+            if cell := _cell(row, unit):
+                yield cell
 
     def _stored_in(self, cell: _Cell) -> int:
         return Timeline(self._events, "time_us").count(event_query(cell.where))
 
     def _summed(self, hour: _Cell) -> int:
-        return _by_label(self._counts, whole_query(hour.where, MINUTE), "$n")[hour.label]
+        return self._sums(hour.where, MINUTE)[hour.label]
+
+    def _sums(self, where: EventFilter, unit: Unit) -> Counter[str]:
+        """Events of each label in the whole minutes or hours of the period."""
+        return _labels(sum_by(self._counts, whole_query(where, unit) | {"n": between(0, None)}, "label", "$n"))
 
     def _write(self, updates: Iterable[pymongo.UpdateOne]) -> None:
         if listed := list(updates):
@@ -124,7 +133,15 @@ def _update(cell: _Cell, change: dict[str, Any]) -> pymongo.UpdateOne:
     return pymongo.UpdateOne({"_id": cell.id}, change | {"$setOnInsert": fields}, upsert=True)
 
 
-def _by_label(collection: Collection[Document], match: Document, each: int | str) -> Counter[str]:
-    """Sum of ``each``, a number or a field, by label."""
-    stages: list[Document] = [{"$match": match}, {"$group": {"_id": "$label", "n": {"$sum": each}}}]
-    return Counter({row["_id"]: int(row["n"]) for row in collection.aggregate(stages) if isinstance(row["_id"], str)})
+def _cell(row: Document, unit: Unit) -> _Cell | None:
+    """What the count is of; None for a document of another program."""
+    stream, label, at = row.get("stream"), row.get("label"), row[unit.name]
+    return (
+        _Cell(stream, label, unit, at)
+        if isinstance(stream, str) and isinstance(label, str) and type(at) is int
+        else None
+    )
+
+
+def _labels(sums: Counter[Any]) -> Counter[str]:
+    return Counter({label: n for label, n in sums.items() if isinstance(label, str)})

@@ -8,13 +8,13 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import pymongo
-from pymongo.collection import Collection
 from pymongo.database import Database
 
 from framewatch.model.episode import Episode, remains
 from framewatch.model.filters import EventFilter
 from framewatch.storage.interface import Document, EpisodePage
-from framewatch.storage.mongo.client import store_errors
+from framewatch.storage.mongo.client import primary, store_errors
+from framewatch.storage.mongo.indexes import Keys, make_indexes
 from framewatch.storage.mongo.query import at_least, between, name_query
 from framewatch.storage.mongo.timeline import Timeline, readable
 
@@ -22,7 +22,7 @@ EPISODES = "episodes"
 ERASURES = "erasures"
 
 _SPAN = [("start_us", pymongo.DESCENDING), ("end_us", pymongo.DESCENDING)]
-_INDEXES: Sequence[Sequence[tuple[str, int]]] = (
+_INDEXES: Sequence[Keys] = (
     # With the end in them: whether an episode reaches into a period is then known without reading it.
     _SPAN,
     [("stream", pymongo.ASCENDING), *_SPAN],
@@ -41,20 +41,18 @@ class EpisodeStore:
             database: of the store.
             clock: seconds since 1970 UTC: when a period is erased, and the end of one that has none.
         """
-        self._episodes: Collection[Document] = database[EPISODES]
-        self._erasures: Collection[Document] = database[ERASURES]
+        self._episodes = primary(database, EPISODES)
+        self._erasures = primary(database, ERASURES)
         self._timeline = Timeline(self._episodes, "start_us")
+        self._lists = Timeline(database[EPISODES], "start_us")  # wherever the address says that is read
         self._erased = Timeline(self._erasures, "until_us")
         self._latest_erased = Timeline(self._erasures, "erased_us")
         self._clock = clock
 
     def setup(self) -> None:
         """Make the indexes that are not there yet."""
-        with store_errors("making indexes"):
-            for keys in _INDEXES:
-                self._episodes.create_index(keys)
-            for field in ("until_us", "erased_us"):
-                self._erasures.create_index([(field, pymongo.DESCENDING)])
+        make_indexes(self._episodes, _INDEXES)
+        make_indexes(self._erasures, [[(field, pymongo.DESCENDING)] for field in ("until_us", "erased_us")])
 
     def save(self, episodes: Sequence[Episode]) -> None:
         """Store the episodes as they are by now; those known by their id only grow: an older state changes nothing.
@@ -85,7 +83,7 @@ class EpisodeStore:
             cursor: of the page before, or None for the first page.
         """
         with store_errors("reading episodes"):
-            rows, cursor = self._timeline.page(_overlapping(where, cursor), limit)
+            rows, cursor = self._lists.page(_overlapping(where, cursor), limit)
         return EpisodePage(list(readable(rows, from_document)), cursor)
 
     def within(self, where: EventFilter) -> Iterator[Episode]:
@@ -194,8 +192,11 @@ def _erased_until(document: Document) -> tuple[EventFilter, bool]:
 def _erasure(document: Document) -> EventFilter:
     try:
         since_us, until_us = int(document["since_us"]), int(document["until_us"])
-        return EventFilter(document["stream"], document["label"], since_us, until_us)
-    except (KeyError, TypeError, ValueError) as error:
+        stream, label = document["stream"], document["label"]
+        if not all(isinstance(name, str | None) for name in (stream, label)):
+            raise ValueError(f"got {stream!r}, {label!r}: expected names or null")
+        return EventFilter(stream, label, since_us, until_us)
+    except (KeyError, TypeError, ValueError, OverflowError) as error:
         raise ValueError(f"document {document.get('_id')!r} is no erasure: {error}") from None
 
 
@@ -206,7 +207,7 @@ def from_document(document: Document) -> Episode:
         ValueError: the document is no episode: why.
     """
     try:
-        return Episode(
+        episode = Episode(
             stream=str(document["stream"]),
             label=str(document["label"]),
             start_us=int(document["start_us"]),
@@ -214,5 +215,8 @@ def from_document(document: Document) -> Episode:
             frames=int(document["frames"]),
             peak=float(document["peak"]),
         )
+        if episode.id != document["_id"]:
+            raise ValueError(f"its _id is not {episode.id!r}")
     except (KeyError, TypeError, ValueError, OverflowError) as error:
         raise ValueError(f"document {document.get('_id')!r} is no episode: {error}") from None
+    return episode

@@ -1,29 +1,39 @@
 """Events written once, counted as they are, and deleted when they are old.
 
 Only what the embedded store answers rightly and fast is used: equality and ranges of numbers on indexed fields,
-updates by ``_id``, ``$match`` then ``$count``. See ``docs/store.md``.
+updates by ``_id``, ``$match`` then ``$group`` by a plain field. See ``docs/store.md``.
 """
 
 from __future__ import annotations
 
+import re
+import time
 from collections.abc import Sequence
+from typing import Any, Final, NamedTuple
 
+import bson
 import pymongo
+from bson.errors import BSONError
+from bson.raw_bson import RawBSONDocument
 from pymongo.errors import BulkWriteError
 
 from framewatch.errors import StoreRefused, StoreUnavailable
 from framewatch.model.event import US_PER_MINUTE, Event
 from framewatch.model.filters import EventFilter
-from framewatch.storage.interface import Stored
-from framewatch.storage.mongo.client import store_errors
+from framewatch.storage.interface import Refused, Stored
+from framewatch.storage.mongo.client import DOCUMENT_REFUSALS, REFUSALS, store_errors
 from framewatch.storage.mongo.documents import to_document
+from framewatch.storage.mongo.indexes import Keys, make_indexes
 from framewatch.storage.mongo.queries import EventQueries
 from framewatch.storage.mongo.query import event_query
 
-_DUPLICATE_KEY = 11000
+_DUPLICATE_KEY: Final = 11000
+_OTHER_INDEX: Final = re.compile(r"index: (?!_id_)(\S+) dup key")
+_MAX_BYTES: Final = 16 * 1024 * 1024  # of a document in MongoDB; some servers close the connection over a larger one
+_CHECK_WRITING_S: Final = 10.0
 
 _AFTER_TIME = [("confidence", pymongo.ASCENDING), ("label", pymongo.ASCENDING)]
-INDEXES: Sequence[Sequence[tuple[str, int]]] = (
+INDEXES: Sequence[Keys] = (
     # With what a count by confidence needs at their end, so that it reads no event.
     [("time_us", pymongo.DESCENDING), *_AFTER_TIME],
     [("stream", pymongo.ASCENDING), ("time_us", pymongo.DESCENDING), *_AFTER_TIME],
@@ -32,59 +42,105 @@ INDEXES: Sequence[Sequence[tuple[str, int]]] = (
 )
 
 
+class _Inserted(NamedTuple):
+    """Positions of the events that the store had already, and of those that it never takes, with the reason."""
+
+    known: set[int]
+    refused: dict[int, str]
+
+
 class EventStore(EventQueries):
     """Events stored once, found again, and deleted."""
+
+    _writing_checked_s = -_CHECK_WRITING_S
+    _write_refusal: str | None = None
 
     def setup(self) -> None:
         """Make the indexes that are not there yet.
 
         Raises:
             StoreUnavailable: the store did not answer.
+            StoreRefused: an index of this name has other keys or options, or the user may make none.
         """
-        with store_errors("making indexes"):
-            for keys in INDEXES:
-                self._events.create_index(keys)
+        make_indexes(self._events, INDEXES)
+        with store_errors("counting events"):
             self._counts.setup()
 
     def problem(self, timeout_s: float = 1.0) -> str | None:
-        """Why events cannot be stored now, in one line; None when they can. Answers about within the time."""
+        """Why events cannot be stored now, in one line; None when they can. Answers about within the time.
+
+        Whether the user may write is asked every ten seconds.
+        """
         try:
-            with store_errors("asking the store"), pymongo.timeout(timeout_s):
-                # Not the ping command: the embedded store writes a log line for each, and this is asked every second.
-                self._events.find_one({"_id": "none"}, {"_id": 1})
+            with pymongo.timeout(timeout_s):
+                with store_errors("reading events"):
+                    # Not the ping command: the embedded store logs each, and this is asked every second.
+                    self._events.find_one({"_id": "none"}, {"_id": 1})
+                return self._check_writing()
         except (StoreUnavailable, StoreRefused) as error:
             return str(error)
-        return None
 
     def ping(self, timeout_s: float = 1.0) -> bool:
         """Whether there is no problem."""
         return self.problem(timeout_s) is None
 
+    def _check_writing(self) -> str | None:
+        """Why the store refuses to write; None where it does not, or is only busy."""
+        if time.monotonic() - self._writing_checked_s >= _CHECK_WRITING_S or self._write_refusal:
+            try:
+                with store_errors("storing events"):
+                    self._events.update_one({"_id": "none"}, {"$set": {"label": "none"}})  # there is no such event
+                self._write_refusal = None
+            except StoreRefused as error:
+                self._write_refusal = str(error)
+            except StoreUnavailable:
+                pass  # whoever writes says so
+            self._writing_checked_s = time.monotonic()
+        return self._write_refusal
+
     def add(self, events: Sequence[Event]) -> Stored:
         """Store the events that are not stored yet, and count them. Doing it again changes nothing.
 
+        Returns:
+            How many were new, how many were known, and those that the store never takes, such as one over 16 MiB.
+
         Raises:
-            StoreUnavailable: not all are stored and counted; call again with the same events.
+            StoreUnavailable: not all others are stored and counted; call again with the same events.
+            StoreRefused: the store takes no event at all.
         """
         if not events:
             return Stored(0, 0)
         with store_errors(f"storing {len(events)} events"):
-            known = self._insert(events)
-            self._counts.add(events, known)
-        return Stored(len(events) - len(known), len(known))
+            known, refused = self._insert(events)
+            taken = [position for position in range(len(events)) if position not in refused]
+            if taken:
+                self._counts.add(
+                    [events[position] for position in taken],
+                    {n for n, position in enumerate(taken) if position in known},
+                )
+        return Stored(
+            len(taken) - len(known), len(known), tuple(Refused(events[n], why) for n, why in refused.items())
+        )
 
-    def _insert(self, events: Sequence[Event]) -> set[int]:
-        """Insert the events and return the positions of those that the store had."""
+    def _insert(self, events: Sequence[Event]) -> _Inserted:
+        """Insert those that the store does not have yet."""
+        documents: dict[int, RawBSONDocument] = {}
+        refused: dict[int, str] = {}
+        for position, event in enumerate(events):
+            try:
+                documents[position] = _encoded(event)
+            except (BSONError, OverflowError, ValueError) as error:
+                refused[position] = str(error)
+        if not documents:
+            return _Inserted(set(), refused)
+        positions = list(documents)
         try:
-            self._events.insert_many([to_document(event) for event in events], ordered=False)
+            self._events.insert_many(list(documents.values()), ordered=False)
         except BulkWriteError as error:
-            if unsure := error.details.get("writeConcernErrors"):
-                raise StoreUnavailable(f"the store is not sure of an event: {unsure[0].get('errmsg')}") from error
-            refused = [e for e in error.details["writeErrors"] if e["code"] != _DUPLICATE_KEY]
-            if refused:
-                raise StoreUnavailable(f"the store refused an event: {refused[0].get('errmsg')}") from error
-            return {int(e["index"]) for e in error.details["writeErrors"]}
-        return set()
+            known, more = _write_errors(error)
+            refused |= {positions[n]: reason for n, reason in more.items()}
+            return _Inserted({positions[n] for n in known}, refused)
+        return _Inserted(set(), refused)
 
     def prune(self, before_us: int) -> int:
         """Delete the events of the whole minutes before the given time, a batch at a time; return how many.
@@ -106,3 +162,43 @@ class EventStore(EventQueries):
             deleted = self._timeline.delete(event_query(where))
             self._counts.deleted(where)
         return deleted
+
+
+def _encoded(event: Event) -> RawBSONDocument:
+    """The event as it is sent.
+
+    Raises:
+        BSONError, OverflowError, ValueError: no store takes it.
+    """
+    encoded = bson.encode(to_document(event))
+    if len(encoded) > _MAX_BYTES:
+        raise ValueError(f"got an event of {len(encoded):,} bytes: the store takes at most {_MAX_BYTES:,}")
+    return RawBSONDocument(encoded)
+
+
+def _write_errors(error: BulkWriteError) -> _Inserted:
+    """Which documents the store had, and which it never takes.
+
+    Raises:
+        StoreUnavailable: one is not stored for another reason, or not surely.
+        StoreRefused: the store takes none.
+    """
+    if unsure := error.details.get("writeConcernErrors"):
+        raise StoreUnavailable(f"the store is not sure of an event: {unsure[0].get('errmsg')}") from error
+    known: set[int] = set()
+    refused: dict[int, str] = {}
+    for one in error.details["writeErrors"]:
+        if one["code"] == _DUPLICATE_KEY and _is_of_id(one):
+            known.add(int(one["index"]))
+        elif one["code"] in {_DUPLICATE_KEY, *DOCUMENT_REFUSALS}:
+            refused[int(one["index"])] = str(one.get("errmsg"))[:300]
+        else:
+            kind = StoreRefused if one["code"] in REFUSALS else StoreUnavailable
+            raise kind(f"the store refused an event: {one.get('errmsg')}") from error
+    return _Inserted(known, refused)
+
+
+def _is_of_id(duplicate: dict[str, Any]) -> bool:
+    """Whether the store has the same event, and not another one that a unique index of somebody else's forbids."""
+    keys = duplicate.get("keyPattern")
+    return "_id" in keys if keys else not _OTHER_INDEX.search(str(duplicate.get("errmsg")))

@@ -5,15 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from pymongo.collection import Collection
+import pymongo
 from pymongo.database import Database
 
 from framewatch.model.event import Event
 from framewatch.model.filters import EventFilter
 from framewatch.storage.interface import Document, Page
-from framewatch.storage.mongo.client import store_errors
+from framewatch.storage.mongo.client import primary, store_errors
 from framewatch.storage.mongo.counts import Counts
 from framewatch.storage.mongo.documents import from_document
+from framewatch.storage.mongo.numbers import number_of
 from framewatch.storage.mongo.query import event_query
 from framewatch.storage.mongo.timeline import Timeline, readable
 
@@ -28,9 +29,10 @@ class EventQueries:
 
     def __init__(self, database: Database[Document]) -> None:
         self._database = database
-        self._events: Collection[Document] = database[EVENTS]
-        self._counts = Counts(self._events, database[COUNTS])
+        self._events = primary(database, EVENTS)
+        self._counts = Counts(self._events, primary(database, COUNTS))
         self._timeline = Timeline(self._events, "time_us")
+        self._lists = Timeline(database[EVENTS], "time_us")  # wherever the address says that is read
 
     def page(self, where: EventFilter, limit: int = 50, cursor: int | None = None) -> Page:
         """About ``limit`` events without their crops, newest first, older than the cursor.
@@ -74,13 +76,17 @@ class EventQueries:
             left = None if left is None else left - len(page)
 
     def untimed(self, limit: int) -> list[Any]:
-        """Ids of documents, at most so many, that no list shows since their ``time_us`` is no number."""
+        """Ids of documents, at most so many, that no list gives since their ``time_us`` is no number.
+
+        Those that the server orders before and behind all numbers; arrays can stand among them.
+        """
         with store_errors("reading events"):
-            return [
-                document["_id"]
-                for kind in ({"$eq": None}, {"$gte": ""})  # null or not there; text
-                for document in self._events.find({"time_us": kind}, {"_id": 1}).limit(limit)
-            ][:limit]
+            ends = {
+                str(document["_id"]): document
+                for order in (pymongo.ASCENDING, pymongo.DESCENDING)
+                for document in self._events.find({}, {"time_us": 1}).sort("time_us", order).limit(limit)
+            }
+        return [row["_id"] for row in ends.values() if number_of(row.get("time_us")) is None][:limit]
 
     def counts(self, where: EventFilter) -> dict[str, int]:
         """Events of each label, most first.
@@ -96,4 +102,4 @@ class EventQueries:
         self, where: EventFilter, limit: int, cursor: int | None, projection: dict[str, int] | None
     ) -> tuple[list[Document], int | None]:
         with store_errors("reading events"):
-            return self._timeline.page(event_query(where, cursor), limit, projection)
+            return self._lists.page(event_query(where, cursor), limit, projection)

@@ -5,16 +5,16 @@ from __future__ import annotations
 from typing import Any
 
 from framewatch.model.filters import EventFilter, Unit
-from framewatch.storage.mongo.documents import Document
+from framewatch.storage.interface import Document
 
-_LEAST, _MOST = -(2**63), 2**63 - 1  # what BSON holds
+LEAST, _MOST = -(2**63) + 1, 2**63 - 1  # what BSON holds, but for the least: some servers take it for -infinity
 
 
 def event_query(where: EventFilter, before_us: int | None = None) -> Document:
     """The events of the filter.
 
     The time always has an end: so documents of other programs whose ``time_us`` is text or not there, which
-    have no place in an order by time, never match.
+    cannot be ordered by time, never match.
 
     Args:
         where: which events.
@@ -47,10 +47,24 @@ def name_query(where: EventFilter) -> Document:
 
 
 def between(since: int | None, until: int | None) -> Document:
-    """At or after, and before: a range of an integer field, always with an end."""
+    """At or after, and before: a range of an integer field, always with an end.
+
+    So text and what is missing never match. Without ``since`` it has no start: with one the embedded store chooses
+    an index that makes counts twenty times as slow.
+    """
     return ({} if since is None else {"$gte": _within_int64(since)}) | {
         "$lt": _MOST if until is None else _within_int64(until)
     }
+
+
+def strict(query: Document) -> Document:
+    """The same, of documents alone in which each of these fields is one value that can be ordered.
+
+    MongoDB looks into arrays: ``[1, 9]`` is in the range of 4 to 6, since one element is over 4 and one under 6.
+    And minus infinity is before all times.
+    """
+    starts = {field: {"$gte": LEAST} | range_ for field, range_ in query.items() if "$lt" in range_}
+    return query | starts | {f"{field}.0": {"$exists": False} for field in query}
 
 
 def at_least(field: str, least: float | None) -> Document:
@@ -63,4 +77,4 @@ def at_least(field: str, least: float | None) -> Document:
 
 def _within_int64(number: int) -> int:
     """The number, or the end of the range of BSON's integers that it lies beyond."""
-    return max(_LEAST, min(number, _MOST))
+    return max(LEAST, min(number, _MOST))

@@ -6,33 +6,31 @@ from collections.abc import Sequence
 from dataclasses import asdict
 
 import pymongo
-from pymongo.collection import Collection
 from pymongo.database import Database
 
 from framewatch.model.upload import Upload
 from framewatch.storage.interface import Document
-from framewatch.storage.mongo.client import store_errors
+from framewatch.storage.mongo.client import primary, store_errors
+from framewatch.storage.mongo.indexes import Keys, make_indexes
 from framewatch.storage.mongo.query import between
 from framewatch.storage.mongo.timeline import Timeline, readable
 
 UPLOADS = "uploads"
 
 
-_INDEXES: Sequence[Sequence[tuple[str, int]]] = ([("time_us", pymongo.DESCENDING)],)
+_INDEXES: Sequence[Keys] = ([("time_us", pymongo.DESCENDING)],)
 
 
 class UploadStore:
     """Uploads written and found again. Every method raises StoreUnavailable when the store does not answer."""
 
     def __init__(self, database: Database[Document]) -> None:
-        self._uploads: Collection[Document] = database[UPLOADS]
+        self._uploads = primary(database, UPLOADS)
         self._timeline = Timeline(self._uploads, "time_us")
 
     def setup(self) -> None:
         """Make the indexes that are not there yet."""
-        with store_errors("making indexes"):
-            for keys in _INDEXES:
-                self._uploads.create_index(keys)
+        make_indexes(self._uploads, _INDEXES)
 
     def save(self, upload: Upload) -> None:
         """Store the upload as it is by now."""

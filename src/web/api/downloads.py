@@ -8,15 +8,12 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import Final
 
 from framewatch.model.event import Event
+from framewatch.model.event_fields import CSV_FIELDS
 from framewatch.model.filters import EventFilter
-from framewatch.model.times import written
 from framewatch.storage.interface import MAX_PAGE, EventQueries
 from framewatch.web.event_schemas import EventOut
 
-COLUMNS: Final = (
-    "timestamp", "time_us", "stream", "label", "confidence", "left", "top", "width", "height",
-    "run", "frame", "file", "index", "model", "scores", "partition", "offset", "id",
-)  # fmt: skip
+COLUMNS: Final = tuple(column for field in CSV_FIELDS for column in field.columns)
 
 _FORMULA: Final = ("=", "+", "-", "@", "\t", "\r", "\n")
 
@@ -56,23 +53,8 @@ def _block(rows: Iterable[Sequence[object]]) -> bytes:
 
 
 def _row(event: Event) -> list[object]:
-    return [
-        written(event.time_us),
-        event.time_us,
-        _safe(event.stream),
-        _safe(event.label),
-        event.confidence,
-        *(event.boundingbox or (None,) * 4),
-        _safe(event.run),
-        event.frame,
-        _safe(event.file or ""),
-        event.index,
-        _safe(event.model),
-        _safe("; ".join(f"{label} {score:.4f}" for label, score in event.scores)),
-        event.partition,
-        event.offset,
-        _safe(event.id),
-    ]
+    cells = [field.cells(event) if field.cells else (field.value(event),) for field in CSV_FIELDS]
+    return [_safe(cell) if isinstance(cell, str) else cell for row in cells for cell in row]
 
 
 def _safe(text: str) -> str:
