@@ -27,13 +27,7 @@ COMMANDS = {"producer/__main__.py", "consumer/__main__.py"}  # the same as `fram
 
 KAFKA_CLIENTS = {"Producer", "Consumer", "AdminClient"}
 MAKE_KAFKA_CLIENTS = {"kafka/clients.py"}
-OPEN_CONNECTIONS = {
-    "make_producer",
-    "make_rare_producer",
-    "make_consumer",
-    "make_frame_reader",
-    "connect",
-}
+OPEN_CONNECTIONS = {"make_producer", "make_dead_letter_producer", "make_consumer", "make_frame_reader", "open_store"}
 MAKE_STORE_CLIENTS = {"storage/mongo/client.py"}
 MAKE_OBJECT_CLIENTS = {"objects/s3.py"}
 OPEN_OBJECTS = {"producer/sources/bucket.py"}  # a source like any other address
@@ -159,6 +153,7 @@ WRONG = {
     "vision/jpeg.py": "import keras",
     "web/server.py": "from framewatch.kafka.clients import make_admin",
     "wiring/classifier.py": "import tensorflow",
+    "wiring/rules.py": "import pymongo",
 }
 
 
@@ -208,6 +203,8 @@ def test_kafka_clients_are_made_only_at_the_edge() -> None:
 
 def test_store_clients_are_made_in_one_place() -> None:
     assert callers("MongoClient") == MAKE_STORE_CLIENTS
+    assert callers("connect") == {"storage/mongo/store.py"}
+    assert callers("open_mongo") == {"storage/open.py"}
 
 
 def test_object_store_clients_are_made_in_one_place_and_opened_at_the_edge() -> None:
