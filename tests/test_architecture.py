@@ -27,34 +27,36 @@ COMMANDS = {"producer/__main__.py", "consumer/__main__.py"}  # the same as `fram
 
 KAFKA_CLIENTS = {"Producer", "Consumer", "AdminClient"}
 MAKE_KAFKA_CLIENTS = {"kafka/clients.py"}
-OPEN_CONNECTIONS = {
-    "make_producer",
-    "make_rare_producer",
-    "make_consumer",
-    "make_frame_reader",
-    "connect",
-}
+OPEN_CONNECTIONS = {"make_producer", "make_dead_letter_producer", "make_consumer", "make_frame_reader", "open_store"}
 MAKE_STORE_CLIENTS = {"storage/mongo/client.py"}
 MAKE_OBJECT_CLIENTS = {"objects/s3.py"}
 OPEN_OBJECTS = {"producer/sources/bucket.py"}  # a source like any other address
 EDGE = ("cli/", "wiring/")  # where programs are put together
 
 # Imports by a name in a text, which no contract sees.
-IMPORT_BY_NAME = {"vision/models/openvino_runtime.py": {"'openvino'"}}
+IMPORT_BY_NAME = {
+    "cli/__init__.py": {"f'framewatch.cli.{cmd_name}'"},
+    "vision/models/openvino_runtime.py": {"'openvino'"},
+}
 
 # What may not be called where there is no I/O.
 FILE_CALLS = {"open", "read_text", "read_bytes", "write_text", "write_bytes"}
 CLOCKS = {"sleep", "monotonic", "perf_counter", "now", "utcnow", "time", "time_ns"}
 FORBIDDEN_CALLS = {"activity/": FILE_CALLS | CLOCKS, "model/": FILE_CALLS}
 
-# Where the environment is used otherwise than read for a setting: for children, OpenCV and TensorFlow.
+# Where the environment is used otherwise than read for a setting: to know our children, for OpenCV and TensorFlow.
 ENVIRONMENT = {
-    "embedded/process.py": {"env={**os.environ, **self.env}"},
+    "embedded/guard.py": {
+        "if process.pid != os.getpid() and process.environ().get(MARK) == mark:\n"
+        "    yield Guarded('', process.pid, process.create_time(), _UNKNOWN_S)"
+    },
     "training/fit/tf_logging.py": {"os.environ.setdefault('TF_CPP_MIN_LOG_LEVEL', '3')"},
     "producer/sources/capture.py": {
         "os.environ.setdefault('OPENCV_FFMPEG_LOGLEVEL', '-8')",
-        "os.environ['OPENCV_FFMPEG_CAPTURE_OPTIONS'] = protocols",
-        "del os.environ['OPENCV_FFMPEG_CAPTURE_OPTIONS']",
+        "own = os.environ.get(_OPTIONS)",  # the user's, put back afterwards
+        "os.environ[_OPTIONS] = merged_options(own or '', ours)",
+        "del os.environ[_OPTIONS]",
+        "os.environ[_OPTIONS] = own",
     },
 }
 
@@ -159,6 +161,7 @@ WRONG = {
     "vision/jpeg.py": "import keras",
     "web/server.py": "from framewatch.kafka.clients import make_admin",
     "wiring/classifier.py": "import tensorflow",
+    "wiring/rules.py": "import pymongo",
 }
 
 
@@ -208,6 +211,7 @@ def test_kafka_clients_are_made_only_at_the_edge() -> None:
 
 def test_store_clients_are_made_in_one_place() -> None:
     assert callers("MongoClient") == MAKE_STORE_CLIENTS
+    assert callers("connect") == {"storage/mongo/store.py"}
 
 
 def test_object_store_clients_are_made_in_one_place_and_opened_at_the_edge() -> None:

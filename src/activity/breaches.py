@@ -227,7 +227,7 @@ class Breaches:
         return max(0, min((time_us, *starts)) - round(2 * memory_s * _US_PER_SECOND) - self._gap_us)
 
     def resume(self, stream: str, open_alerts: Sequence[Alert], episodes: Sequence[Episode]) -> None:
-        """Go on with a stream that was looked at before; a label known of later than a frame is not touched by it.
+        """Go on with a stream from before a restart. Frames that were checked already change nothing.
 
         A breach that has its alert gets no second one. An alert of a rule that is no more is given back as ended with
         the next frame.

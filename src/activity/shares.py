@@ -37,8 +37,7 @@ def shares(episodes: Iterable[Episode], since_us: int, until_us: int) -> list[Sh
     Args:
         episodes: in any order.
         since_us: start of the period, microseconds since 1970 UTC.
-        until_us: its end. Whoever asks ends it at the present at the latest, and begins it no earlier than what is
-            kept.
+        until_us: its end: the present at the latest.
     """
     if until_us <= since_us:
         return []

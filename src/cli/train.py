@@ -94,10 +94,10 @@ def _import_quietly() -> None:
     Raises:
         FramewatchError: it, or another package that is needed sooner or later, is not installed.
     """
-    from framewatch.training.fit.tf_logging import quiet  # noqa: PLC0415
+    from framewatch.training.fit.tf_logging import silent_stderr  # noqa: PLC0415
 
     try:
-        with quiet():
+        with silent_stderr():
             from framewatch.training.export import PACKAGES  # noqa: PLC0415  # packages that serving does without
             from framewatch.training.fit.precision import device_name  # noqa: PLC0415
             from framewatch.training.train import Plan  # noqa: F401, PLC0415  # and with it all that a training imports

@@ -1,4 +1,4 @@
-"""An admin client that lives long: where it gets no answer for a while, it is made anew."""
+"""An admin client that lives long, and is replaced when it gets no answer for a while."""
 
 from __future__ import annotations
 

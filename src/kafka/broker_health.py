@@ -31,7 +31,7 @@ class BrokerHealth:
         return {"statistics.interval.ms": _EVERY_MS, "stats_cb": self.update}
 
     def update(self, statistics: str) -> None:
-        """Take in the client's statistics, in JSON. Their own time counts: several may be told late, at once."""
+        """Take in the client's statistics, in JSON. Their own time counts: several may come late, at once."""
         stats = json.loads(statistics)
         idle = stats["type"] == "producer" and not stats["msg_cnt"]  # then it needs no broker
         if idle or any(map(_is_in_use, stats["brokers"].values())):

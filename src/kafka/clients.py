@@ -1,6 +1,6 @@
 """Kafka clients and topics: how they are made, and the few admin calls needed.
 
-Clients are made by whoever starts a program and handed to the parts that use them.
+Programs make clients and hand them to the parts that use them.
 """
 
 from __future__ import annotations
@@ -59,7 +59,7 @@ def make_consumer(
 
 
 def make_frame_reader(bootstrap: str, options: Options) -> Consumer:
-    """A consumer outside any group, to be assigned single places of a topic."""
+    """A consumer outside any group, to be assigned single offsets of a topic."""
     return Consumer(frame_reader_config(bootstrap, options, _ErrorLog()))
 
 

@@ -37,7 +37,7 @@ def producer_config(bootstrap: str, options: Options, on_error: ErrorCallback) -
 def dead_letter_producer_config(bootstrap: str, options: Options, on_error: ErrorCallback) -> dict[str, Any]:
     """Client settings of the producer of dead letters.
 
-    One record a batch: the topic's limit is of a batch, and may be small. Whoever sends waits for the answer, so a
+    One record a batch: the topic's limit is of a batch, and may be small. The sender waits for the answer, so a
     record is given up on while it still waits, and a topic that is not there is an error soon.
     """
     return {
@@ -85,10 +85,10 @@ def consumer_config(
 
 
 def frame_reader_config(bootstrap: str, options: Options, on_error: ErrorCallback) -> dict[str, Any]:
-    """Client settings of whoever reads single records by their offsets.
+    """Client settings of the reader of single records by their offsets.
 
-    It is told its place, joins no group and commits nothing, so its group needs a name but stands for nothing. Few
-    bytes are asked for at a time: a broker gives the whole of a first record all the same. An offset that is not
+    It is assigned its partition, joins no group and commits nothing: its group needs a name that stands for nothing.
+    Few bytes are asked for at a time: a broker gives the whole of a first record all the same. An offset that is not
     there is an error and not another offset.
     """
     return {

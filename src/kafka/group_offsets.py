@@ -1,4 +1,4 @@
-"""What a consumer group has done with, by Kafka's own book."""
+"""The offsets that a consumer group has committed."""
 
 from __future__ import annotations
 

@@ -15,7 +15,7 @@ _MS_PER_DAY: Final = 24 * 3600 * 1000
 
 
 def frames_days(admin: AdminClient, topic: str) -> float | None:
-    """Days for which the topic keeps a frame, by the topic's own word; None where it sets no time or nobody says."""
+    """Days for which the topic is set to keep a frame; None where no time is set or no broker answers."""
     asked = ConfigResource(ResourceType.TOPIC, topic)
     try:
         answer = admin.describe_configs([asked], request_timeout=_ASK_S)[asked].result(_ASK_S + 1)

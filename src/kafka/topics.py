@@ -52,7 +52,7 @@ def wait_for_broker(
         BrokerUnavailable: none did within the time, or ``stopped`` became true.
     """
     deadline = time.monotonic() + timeout_s
-    told = False
+    logged = False
     while not broker_answers(bootstrap, min(1.0, timeout_s), options):
         time.sleep(_LOOK_S)  # a broker that is not let in yet answers at once
         if stopped():
@@ -62,9 +62,9 @@ def wait_for_broker(
                 f"no Kafka answers at {bootstrap} after {timeout_s:g} s: start one with 'framewatch services' "
                 "or 'framewatch up', or name another by KAFKA_BOOTSTRAP_SERVERS"
             )
-        if not told:
+        if not logged:
             _log.warning("waiting for Kafka at %s", bootstrap)
-            told = True
+            logged = True
 
 
 def ensure_topic(
@@ -122,7 +122,7 @@ def ensure_dead_letter_topic(bootstrap: str, topic: str, replication: int, optio
     ensure_topic(bootstrap, topic, 1, replication, options, max_record_bytes=None)
     asked = ConfigResource(ResourceType.TOPIC, topic)
     try:
-        admin = make_admin(bootstrap, options)  # one that is let go of ends, and its questions with it
+        admin = make_admin(bootstrap, options)  # once dropped it ends, and its requests with it
         answer = admin.describe_configs([asked], request_timeout=_LEADER_S)[asked].result(_LEADER_S + 1)
         return int(answer["max.message.bytes"].value)
     except (KafkaException, TimeoutError, KeyError, TypeError, ValueError) as error:

@@ -1,4 +1,4 @@
-"""An alert: where and when a rule was broken, until when, and whether the webhook knows."""
+"""An alert: where and when a rule was broken, until when, and whether the webhook got it."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ class Alert:
         seconds: of the label that counted at that moment.
         text: one line for people.
         until_us: when the breach was over; None while it lasts.
-        webhook: "none" is to be told; else whether it has been.
-        attempts: to tell the webhook.
+        webhook: "none" where no webhook is set; else whether the alert was sent.
+        attempts: to send it.
         error: of the last attempt.
 
     Raises:

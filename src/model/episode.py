@@ -55,7 +55,7 @@ def remains(episodes: Iterable[Episode], erased: Iterable[EventFilter]) -> list[
     """The episodes without what lies in the erased periods: as they are, shorter, in pieces, or not at all.
 
     The piece before a period keeps the id and ends a microsecond before it, the piece after it begins, and has its
-    id, where the period ends: so whoever cuts, and in whatever order, the pieces are the same. Frames are estimated
+    id, where the period ends: so the pieces are the same in whatever order they are cut. Frames are estimated
     by time, since nobody counted them apart.
     """
     left = list(episodes)

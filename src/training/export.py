@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from framewatch.errors import BadBundle
 from framewatch.training.architectures.recipes import Recipe
 from framewatch.training.fit.precision import computing_in
-from framewatch.training.fit.tf_logging import quiet
+from framewatch.training.fit.tf_logging import silent_stderr
 from framewatch.vision.models.bundle import (
     CARD,
     KERAS_FILE,
@@ -67,7 +67,7 @@ def export_bundle(
     """
     served.save(folder / KERAS_FILE)
     import_openvino()
-    with quiet():
+    with silent_stderr():
         for format_name, file_name in RUNTIME_FORMATS.items():
             served.export(str(folder / file_name), format=format_name, verbose=False)
     write_labels(folder, labels)
@@ -88,7 +88,7 @@ def check_export(served: keras.Model, bundle: Bundle, pictures: NDArray[np.uint8
     """
     expected = np.asarray(served.predict_on_batch(pictures.astype(np.float32)))
     for name in ("openvino", "litert"):
-        with quiet():
+        with silent_stderr():
             answer = load_runtime(bundle, name, exact=True)
         off = float(np.abs(answer(pictures) - expected).max())
         if off > _TOLERANCE:

@@ -22,7 +22,7 @@ from framewatch.training.fit.callbacks import Watcher
 from framewatch.training.fit.checkpoints import HISTORY, PhaseCheckpoint, has_begun, write_history
 from framewatch.training.fit.fit import best_weights, fit
 from framewatch.training.fit.precision import Precision, choose_policy, computing_in, device_name
-from framewatch.training.fit.workspace import check_out, emptied, publish, record, working_folder
+from framewatch.training.fit.workspace import check_out, emptied, open_workspace, publish, record
 from framewatch.training.report.card import Provenance, settings_of
 from framewatch.training.report.metrics import check_positive
 from framewatch.training.report.outputs import training_outputs
@@ -96,7 +96,7 @@ def train(plan: Plan, access: Access, watcher: Watcher, fresh: bool = False, for
     Args:
         plan: of it.
         access: to the object store that the data may be in.
-        watcher: is told how it goes.
+        watcher: follows the training.
         fresh: drop what an unfinished training left.
         force: replace the bundle that is there.
 
@@ -107,7 +107,7 @@ def train(plan: Plan, access: Access, watcher: Watcher, fresh: bool = False, for
     """
     check_out(plan.out, force)
     spec, recipe = plan.recipe.input, plan.recipe
-    with working_folder(plan.out, plan.settings(), fresh) as folder:
+    with open_workspace(plan.out, plan.settings(), fresh) as folder:
         phases = phases_of(recipe, plan.weights != NONE)
         if not has_begun(folder):  # before all pictures are read, and so before it is known how many labels there are
             tried = partial(recipe.build, spec, _ANY_LABELS, True)
@@ -146,12 +146,12 @@ def make_bundle(
     """
     served = served_form(trained, plan.recipe, plan.recipe.input, len(data.labels))
     bundle_folder = emptied(folder / "bundle")
-    write_history([(phase.name, state) for phase, state in over], folder / HISTORY)
+    write_history([(phase.name, checkpoint) for phase, checkpoint in over], folder / HISTORY)
     if plan.pictures:
         augmented_samples(data.parts[TRAIN], plan.recipe.augmentation, plan.seed, bundle_folder / AUGMENTED)
     bundle = export_bundle(served, plan.manifest, data.labels, bundle_folder, f"# {plan.manifest.name}\n")
     check_export(served, bundle, data.parts[VALIDATION].pictures[:_COMPARED])
-    seconds = sum(row.get("seconds", 0.0) for _, state in over for row in state.rows)
+    seconds = sum(row.get("seconds", 0.0) for _, checkpoint in over for row in checkpoint.rows)
     runtime = choose_runtime(bundle)
     return training_outputs(
         bundle,

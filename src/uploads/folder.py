@@ -21,7 +21,7 @@ from filelock import FileLock, Timeout
 
 from framewatch.errors import SettingError
 from framewatch.model.upload import Kind
-from framewatch.vision.file_formats import told
+from framewatch.vision.file_formats import describe_file
 
 _log = logging.getLogger(__name__)
 
@@ -134,7 +134,7 @@ class IncomingFile:
         if self.type is None:
             raise UploadRefused(
                 "kind",
-                f"{told(head, self.count)}: neither a picture (JPEG, PNG, WebP) nor a video "
+                f"{describe_file(head, self.count)}: neither a picture (JPEG, PNG, WebP) nor a video "
                 "(MP4, MOV, MKV, WebM, AVI, MPEG) by their content",
             )
         self._max_bytes = self._admit(self.type.kind)

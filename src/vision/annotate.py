@@ -13,7 +13,7 @@ from framewatch.model.detection import Box, Detection
 from framewatch.vision.classifier import Image
 from framewatch.vision.jpeg import decode_img, encode_jpeg
 
-# Dark-on-light readable colours (BGR) told apart by people with colour blindness too: Okabe and Ito, 2008.
+# Dark-on-light readable colours (BGR) that people with colour blindness can tell apart: Okabe and Ito, 2008.
 _COLOURS: Final = [
     (115, 158, 0), (178, 114, 0), (0, 94, 213), (167, 121, 204),
     (233, 180, 86), (0, 159, 230), (193, 97, 134), (0, 168, 168),

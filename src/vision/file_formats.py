@@ -1,4 +1,4 @@
-"""What a file that cannot be used is, in words for whoever sent it."""
+"""What kind of file it is that cannot be used, in words for messages."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def format_of(data: bytes) -> str | None:
     return kind.rpartition(" ")[2].upper() if kind else None
 
 
-def told(data: bytes, size: int | None = None) -> str:
+def describe_file(data: bytes, size: int | None = None) -> str:
     """Its size, and its kind where that is known.
 
     Args:

@@ -17,7 +17,7 @@ import PIL.Image
 
 from framewatch.errors import BadPicture
 from framewatch.vision.classifier import Image
-from framewatch.vision.file_formats import format_of, told
+from framewatch.vision.file_formats import describe_file, format_of
 from framewatch.vision.jpeg import MAX_PIXELS, decode_img, scaled_down
 
 MAX_SIDE: Final = 1920  # as producers send frames, so that an upload is seen as sharply as a stream
@@ -106,9 +106,10 @@ def read_picture(data: bytes, accepted: Accepted = FROM_ANYBODY, max_side: int =
         raise
     except PIL.UnidentifiedImageError:
         if format_of(data) in accepted.formats:
-            raise BadPicture("damaged", f"{told(data)}, but it does not begin as one that can be read") from None
+            known = describe_file(data)
+            raise BadPicture("damaged", f"{known}, but it does not begin as one that can be read") from None
         needed = ", ".join(accepted.formats)
-        raise BadPicture("not-a-picture", f"{told(data)}: a picture is needed: {needed}") from None
+        raise BadPicture("not-a-picture", f"{describe_file(data)}: a picture is needed: {needed}") from None
     except (PIL.Image.DecompressionBombError, PIL.Image.DecompressionBombWarning):
         raise BadPicture("too-many-pixels", f"far more than the {accepted.pixels} that are allowed") from None
     except Exception as error:  # whatever a damaged file makes one of Pillow's many readers raise

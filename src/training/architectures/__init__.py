@@ -1,4 +1,4 @@
-"""The networks, and how each is trained unless told otherwise.
+"""The networks, and how each is trained by default.
 
 Keras models out of a shape; no data, and no disk but for starting weights.
 """

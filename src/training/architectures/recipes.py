@@ -1,4 +1,4 @@
-"""How each architecture is trained unless told otherwise: one entry of the table each."""
+"""How each architecture is trained by default: one entry of the table each."""
 
 from __future__ import annotations
 

@@ -84,7 +84,7 @@ class LabelledData:
 def load_data(
     source: str,
     spec: InputSpec,
-    work: Path,
+    workspace: Path,
     seed: int = 1,
     access: Access | None = None,
     progress: Progress = lambda done, total: None,
@@ -96,10 +96,10 @@ def load_data(
     Args:
         source: see ``training.data.sources``.
         spec: what the model takes.
-        work: folder of the arrays; made when it is not there.
+        workspace: folder of the arrays; made when it is not there.
         seed: of the split, where the source has no validation part of its own.
         access: to the object store.
-        progress: told how many samples are decoded.
+        progress: called with how many samples are decoded.
         whole: part that loses no picture to another that has it too: it is measured on; ``all``: the only part.
         learn: whether a model is to learn from them, which takes two labels with training pictures of each.
 
@@ -109,11 +109,11 @@ def load_data(
         ObjectsUnavailable: the object store does not answer.
     """
     opened = open_source(source, access or Access(), spec.frames)
-    folder = folder_for(work, opened.location, spec, seed, whole)
+    folder = folder_for(workspace, opened.location, spec, seed, whole)
     try:
-        work.mkdir(parents=True, exist_ok=True)
+        workspace.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise DataError(f"{work}: cannot be made: {error.strerror}") from None
+        raise DataError(f"{workspace}: cannot be made: {error.strerror}") from None
     with FileLock(folder.with_suffix(".lock")):  # a second process waits and then finds them
         index = load_index(folder, opened.stamp)
         if index is None:

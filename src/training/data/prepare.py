@@ -66,10 +66,10 @@ def load_index(folder: Path, stamp: str) -> Index | None:
     return index if whole and (index.version, index.stamp) == (VERSION, stamp) else None
 
 
-def folder_for(work: Path, location: str, spec: InputSpec, seed: int, whole: str) -> Path:
+def folder_for(workspace: Path, location: str, spec: InputSpec, seed: int, whole: str) -> Path:
     """The folder of the arrays of this source, input, seed and part that is kept whole."""
     key = json.dumps([location, spec.model_dump(), seed, whole])
-    return work / f"data-{hashlib.sha256(key.encode()).hexdigest()[:16]}"
+    return workspace / f"data-{hashlib.sha256(key.encode()).hexdigest()[:16]}"
 
 
 def prepare(
@@ -83,7 +83,7 @@ def prepare(
         folder: made; in place of one that is there.
         stamp: of the source.
         splitting: says of samples and the hashes of their pixels which part each belongs to.
-        progress: told how many are decoded.
+        progress: called with how many are decoded.
 
     Raises:
         DataError: there is no room for the arrays, or nothing can be learned of them.

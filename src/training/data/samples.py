@@ -13,7 +13,7 @@ from framewatch.vision.classifier import Image
 
 T = TypeVar("T")
 Progress = Callable[[int, int], object]
-"""Is told how many of how many samples are done."""
+"""Called with how many samples are done, and how many there are."""
 
 TRAIN: Final = "train"
 VALIDATION: Final = "validation"
@@ -111,15 +111,15 @@ class SampleSet:
 
 
 def each(
-    found: SampleSet, work: Callable[[int, DecodedSample], T], at_once: int, progress: Progress
+    found: SampleSet, process: Callable[[int, DecodedSample], T], at_once: int, progress: Progress
 ) -> Iterator[tuple[int, T | Skipped]]:
-    """Read every sample and do the work with it, both in threads; results come in the order of the samples.
+    """Read every sample and process it, both in threads; results come in the order of the samples.
 
     Args:
         found: the samples.
-        work: is given the sample's index and what was read of it.
+        process: is given the sample's index and what was read of it.
         at_once: results that may wait in memory.
-        progress: told after each batch.
+        progress: called after each batch.
     """
 
     def batch(indexes: range) -> list[tuple[int, T | Skipped]]:
@@ -127,7 +127,7 @@ def each(
 
     def one(index: int) -> tuple[int, T | Skipped]:
         try:
-            return index, work(index, found.read(index))
+            return index, process(index, found.read(index))
         except (BadPicture, SourceError) as error:
             return index, Skipped(found.samples[index].name, str(error))
 

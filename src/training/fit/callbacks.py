@@ -38,7 +38,7 @@ class EpochReport:
 
 
 class Watcher(Protocol):
-    """Is told how a training goes."""
+    """Follows a training."""
 
     def say(self, text: str) -> None:
         """Something a person should know."""
@@ -83,7 +83,7 @@ class Backup(keras.callbacks.Callback):  # type: ignore[misc]  # Keras has no ty
 
 
 class HistoryRestorer(keras.callbacks.Callback):  # type: ignore[misc]
-    """Shows the epochs before a kill to the callbacks that count epochs, which Keras's backup leaves out."""
+    """Gives the epochs before a kill to the callbacks that count epochs, which Keras's backup does not."""
 
     def __init__(
         self, rows: Sequence[Row], callbacks: Sequence[keras.callbacks.Callback], rate: float | None
@@ -131,7 +131,7 @@ class StopAtNonFiniteLoss(keras.callbacks.Callback):  # type: ignore[misc]
 
 
 class Progress(keras.callbacks.Callback):  # type: ignore[misc]
-    """Tells the watcher, keeps the epoch's number for the order of the samples, and its seconds for the history."""
+    """Calls the watcher, keeps the epoch's number for the order of the samples, and its seconds for the history."""
 
     def __init__(self, phase: str, epochs: int, watcher: Watcher, best: float | None, done: int) -> None:
         super().__init__()

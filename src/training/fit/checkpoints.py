@@ -66,7 +66,7 @@ class PhaseCheckpoint:
         return len(values) - 1 - values.index(max(values)) if values else 0
 
 
-def open_state(folder: Path) -> PhaseCheckpoint:
+def open_checkpoint(folder: Path) -> PhaseCheckpoint:
     """The phase as its last finished epoch left it; what came after that is removed.
 
     Raises:
@@ -76,13 +76,13 @@ def open_state(folder: Path) -> PhaseCheckpoint:
         folder.mkdir(parents=True, exist_ok=True)
         done = max(_numbers(folder, _BACKUP), default=0)
         rows = _kept_rows(folder / HISTORY, done)
-        state = PhaseCheckpoint(folder, done, rows)
-        if len(rows) != done or (done and not state.best_weights.is_file()):
+        checkpoint = PhaseCheckpoint(folder, done, rows)
+        if len(rows) != done or (done and not checkpoint.best_weights.is_file()):
             raise DataError(f"{folder}: its history and its backups do not fit together: begin anew by --fresh")
         for epoch in _numbers(folder, _BEST):
             if epoch > done:
                 (folder / BEST.format(epoch=epoch)).unlink()
-        return state
+        return checkpoint
     except OSError as error:
         raise DataError(f"{folder}: {error.strerror}") from None
 
@@ -103,12 +103,12 @@ def keep_only(folder: Path, epoch: int) -> None:
 
 def write_history(phases: list[tuple[str, PhaseCheckpoint]], path: Path) -> None:
     """The histories of all phases as one file, each line with its phase."""
-    names = sorted({name for _, state in phases for row in state.rows for name in row})
+    names = sorted({name for _, checkpoint in phases for row in checkpoint.rows for name in row})
     with path.open("w", newline="", encoding="utf-8") as file:
         writer = csv.DictWriter(file, ["phase", "epoch", *names], lineterminator="\n")
         writer.writeheader()
-        for phase, state in phases:
-            for epoch, row in enumerate(state.rows):
+        for phase, checkpoint in phases:
+            for epoch, row in enumerate(checkpoint.rows):
                 writer.writerow({"phase": phase, "epoch": epoch, **row})
 
 

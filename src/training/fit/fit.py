@@ -13,7 +13,7 @@ from framewatch.training.architectures.recipes import Phase, Recipe
 from framewatch.training.data.labelled import TRAIN, VALIDATION, LabelledData
 from framewatch.training.fit.batches import class_weights, plain_batches, training_batches
 from framewatch.training.fit.callbacks import Backup, HistoryRestorer, Progress, StopAtNonFiniteLoss, Watcher
-from framewatch.training.fit.checkpoints import BEST, HISTORY, PhaseCheckpoint, open_state
+from framewatch.training.fit.checkpoints import BEST, HISTORY, PhaseCheckpoint, open_checkpoint
 
 _WARM_UP_EPOCHS: Final = 2
 _MODES: Final = {"val_accuracy": "max", "val_loss": "min"}
@@ -37,38 +37,38 @@ def fit(
         data: with the parts train and validation.
         recipe: how.
         phases: in order.
-        folder: for the state; with what a killed run left there, that run goes on.
+        folder: of the checkpoints; a run that was killed goes on with those it left there.
         seed: of everything random.
-        watcher: is told how it goes.
+        watcher: follows the training.
 
     Raises:
         DataError: the loss is no number any more.
     """
     over: list[tuple[Phase, PhaseCheckpoint]] = []
     for index, phase in enumerate(phases):
-        state = open_state(folder / phase.name)
-        if not _is_over(phase, recipe, state):
-            keras.utils.set_random_seed(seed + 100 * index + state.done)
+        checkpoint = open_checkpoint(folder / phase.name)
+        if not _is_over(phase, recipe, checkpoint):
+            keras.utils.set_random_seed(seed + 100 * index + checkpoint.done)
             model = build()
             if over:
                 model.load_weights(over[-1][1].best_weights)
-            elif not state.done:
+            elif not checkpoint.done:
                 start(model)
-            if state.done:
-                watcher.say(f"{phase.name}: going on after epoch {state.done} of {phase.epochs}")
-            _fit_phase(model, data, recipe, phase, state, seed, watcher)
-            state = open_state(folder / phase.name)
-        over.append((phase, state))
+            if checkpoint.done:
+                watcher.say(f"{phase.name}: going on after epoch {checkpoint.done} of {phase.epochs}")
+            _fit_phase(model, data, recipe, phase, checkpoint, seed, watcher)
+            checkpoint = open_checkpoint(folder / phase.name)
+        over.append((phase, checkpoint))
     return over
 
 
 def best_weights(over: list[tuple[Phase, PhaseCheckpoint]]) -> Path:
     """The weights with the best validation accuracy of all phases: the first ones that had it."""
-    return max((state for _, state in over), key=lambda state: state.best or 0.0).best_weights
+    return max((checkpoint for _, checkpoint in over), key=lambda checkpoint: checkpoint.best or 0.0).best_weights
 
 
-def _is_over(phase: Phase, recipe: Recipe, state: PhaseCheckpoint) -> bool:
-    return state.done >= phase.epochs or state.without_better(recipe.patience_by) >= recipe.patience
+def _is_over(phase: Phase, recipe: Recipe, checkpoint: PhaseCheckpoint) -> bool:
+    return checkpoint.done >= phase.epochs or checkpoint.without_better(recipe.patience_by) >= recipe.patience
 
 
 def _fit_phase(
@@ -76,7 +76,7 @@ def _fit_phase(
     data: LabelledData,
     recipe: Recipe,
     phase: Phase,
-    state: PhaseCheckpoint,
+    checkpoint: PhaseCheckpoint,
     seed: int,
     watcher: Watcher,
 ) -> None:
@@ -87,15 +87,15 @@ def _fit_phase(
         loss=keras.losses.CategoricalCrossentropy(label_smoothing=recipe.label_smoothing),
         metrics=["accuracy"],
     )
-    progress = Progress(phase.name, phase.epochs, watcher, state.best, state.done)
-    log = keras.callbacks.CSVLogger(str(state.folder / HISTORY), append=True)
+    progress = Progress(phase.name, phase.epochs, watcher, checkpoint.best, checkpoint.done)
+    log = keras.callbacks.CSVLogger(str(checkpoint.folder / HISTORY), append=True)
     try:
         model.fit(
             training_batches(train, classes, recipe.batch_size, recipe.augmentation, seed, lambda: progress.epoch),
             validation_data=plain_batches(data.parts[VALIDATION], classes, recipe.batch_size),
             epochs=phase.epochs,
             class_weight=class_weights(train, classes) if recipe.balance else None,
-            callbacks=_callbacks(recipe, phase, state, progress, log),
+            callbacks=_callbacks(recipe, phase, checkpoint, progress, log),
             shuffle=False,
             verbose=0,
         )
@@ -119,16 +119,16 @@ def _optimizer(recipe: Recipe, phase: Phase, steps: int) -> keras.optimizers.Opt
 
 
 def _callbacks(
-    recipe: Recipe, phase: Phase, state: PhaseCheckpoint, progress: Progress, log: keras.callbacks.CSVLogger
+    recipe: Recipe, phase: Phase, checkpoint: PhaseCheckpoint, progress: Progress, log: keras.callbacks.CSVLogger
 ) -> list[keras.callbacks.Callback]:
     """In the order they are asked: the first may end it, the last makes the epoch count."""
     best = keras.callbacks.ModelCheckpoint(
-        str(state.folder / BEST),
+        str(checkpoint.folder / BEST),
         monitor="val_accuracy",
         mode="max",
         save_best_only=True,
         save_weights_only=True,
-        initial_value_threshold=state.best,
+        initial_value_threshold=checkpoint.best,
     )
     stop = keras.callbacks.EarlyStopping(
         monitor=recipe.patience_by, mode=_MODES[recipe.patience_by], patience=recipe.patience
@@ -142,6 +142,6 @@ def _callbacks(
         *counting,
         best,
         log,
-        Backup(state.folder, state.backup),
-        HistoryRestorer(state.rows, counting, phase.learning_rate if lowers else None),
+        Backup(checkpoint.folder, checkpoint.backup),
+        HistoryRestorer(checkpoint.rows, counting, phase.learning_rate if lowers else None),
     ]

@@ -1,4 +1,4 @@
-"""TensorFlow writes what nobody asked for to standard error, from where Python's logging cannot stop it."""
+"""Silences what TensorFlow writes to standard error, past Python's logging."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # before its import; what ma
 
 
 @contextmanager
-def quiet() -> Iterator[None]:
-    """For what talks all the same: nothing that is written to standard error inside is shown. Exceptions pass."""
+def silent_stderr() -> Iterator[None]:
+    """Drop whatever is written to standard error inside; exceptions pass."""
     sys.stderr.flush()
     kept = os.dup(2)
     try:

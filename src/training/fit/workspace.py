@@ -36,7 +36,7 @@ Recorded = Mapping[str, object]
 
 
 def partial_folder(out: Path) -> Path:
-    """Where the training of that bundle keeps its state."""
+    """Where the training of that bundle keeps its checkpoints."""
     return out.with_name(f"{out.name}.partial")
 
 
@@ -71,8 +71,8 @@ def _check_nothing_is_lost(out: Path, force: bool) -> None:
 
 
 @contextmanager
-def working_folder(out: Path, settings: Recorded, fresh: bool) -> Iterator[Path]:
-    """The folder of the state, this process's own. A start that ends before the pictures are read leaves none.
+def open_workspace(out: Path, settings: Recorded, fresh: bool) -> Iterator[Path]:
+    """The workspace, this process's own. A start that ends before the pictures are read leaves none.
 
     Args:
         out: of the bundle.
@@ -119,7 +119,7 @@ def record(folder: Path, training: Recorded) -> None:
 
 
 def publish(made: Path, out: Path, folder: Path) -> None:
-    """Put the finished bundle in its place by one rename, and remove the state of the training."""
+    """Move the finished bundle to its folder by one rename, and remove the workspace."""
     if out.exists():
         out.rename(folder / "replaced")
     made.rename(out)
@@ -139,7 +139,7 @@ def _remove_start(folder: Path, new: Sequence[Path]) -> None:
 
     Pictures that have been read are, and whatever somebody else put there.
     """
-    with suppress(OSError):  # what went wrong before is what is told
+    with suppress(OSError):  # the first error is the one to report
         if all(_OF_A_START.fullmatch(path.name) for path in folder.iterdir()):
             shutil.rmtree(folder)
             for parent in new[1:]:

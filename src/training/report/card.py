@@ -121,7 +121,7 @@ def _figures(measured: Mapping[str, Figures]) -> str:
     text = f"## Figures\n\nOf the exported model as it is served.\n\n{_table(header, rows)}"
     text += f"\n\nThe weights were chosen by `{chosen_by}`: its figures are a little flattered by that."
     if len(measured) > 1:
-        text += " Every other part was looked at once, after everything was decided."
+        text += " Every other part was measured once, after all decisions."
     text += " Intervals: Wilson score for accuracy, bootstrap for macro-F1."
     for part, figures in measured.items():
         text += f"\n\n### Each label, {part}\n\n{_per_class(figures)}"

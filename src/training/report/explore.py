@@ -1,4 +1,4 @@
-"""Every picture of a source looked at once: what is there, how much of it, and what is wrong with it."""
+"""An overview of a source: every picture is read once, counted, and checked."""
 
 from __future__ import annotations
 
@@ -88,7 +88,7 @@ def explore(source: str, access: Access, frames: int = 1, progress: Progress = l
         source: as for training.
         access: to the object store.
         frames: pictures in a sample.
-        progress: told how many samples are done.
+        progress: called with how many samples are done.
 
     Raises:
         DataError: there is no labelled picture.

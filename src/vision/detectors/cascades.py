@@ -15,7 +15,7 @@ from framewatch.errors import SettingError
 def load_cascade(name: str, stages: int | None = None) -> cv2.CascadeClassifier:
     """A cascade by name, such as ``frontalface_alt2``, or only its first ``stages`` stages.
 
-    A cascade is a row of ever stricter stages, and what fails one is not looked at by the next. Fewer stages let more
+    A cascade is a row of ever stricter stages, and what fails one is not passed to the next. Fewer stages let more
     through, cost less, and forgive a wrong size or place.
 
     Raises:

@@ -27,7 +27,7 @@ _MEMORY_S: Final = 2.0  # time constant of the average
 _MARGIN: Final = 0.1
 _MARGIN_PER_SWITCH: Final = 0.03
 _REST_S: Final = 5.5
-_YOUNG_S: Final = 1.0  # looked at for less, a track keeps its first label
+_YOUNG_S: Final = 1.0  # a track that is younger keeps its first label
 _MAX_SWITCHES: Final = 10
 _SWITCHES_WITHIN_S: Final = 60.0
 

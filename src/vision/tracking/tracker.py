@@ -104,7 +104,7 @@ class Tracker:
     def _match_whole_frames(
         self, boxes: Sequence[Box | None], found: list[Track | None], followed: Sequence[int]
     ) -> None:
-        """What is said of whole frames has no place to be told apart by: the first is the first."""
+        """Labels of whole frames have no box to match by: the first goes with the first."""
         whole = sorted((track for track in self.tracks if track.box is None), key=lambda track: track.number)
         for index, track in zip((index for index in followed if boxes[index] is None), whole, strict=False):
             found[index] = track
