@@ -38,10 +38,12 @@ SAMPLE = REPOSITORY / "videos" / "sample.mp4"
 # Under another name from now on: the programs that the tests start would take FRAMEWATCH_TEST_DATA for a setting.
 os.environ["TEST_DATA"] = os.environ.pop("FRAMEWATCH_TEST_DATA", "") or os.environ.get("TEST_DATA", "")
 DATA = Path(os.environ["TEST_DATA"] or REPOSITORY.parent / "shared" / "data")
-# The files that take longest; the others follow in the order of their names.
+# The order in which files are handed out: two of short tests, beside which the first group need not wait long to be
+# alone; then what takes longest; then all others.
 FIRST = (
-    "test_nothing_lost", "test_train", "test_architectures", "test_hostile", "test_dashboard", "test_up",
-    "test_uploads", "test_produce", "test_predict",
+    "test_hostile", "test_predict",
+    "test_nothing_lost", "test_train", "test_architectures", "test_uploads", "test_produce", "test_dashboard",
+    "test_results", "test_up", "test_dashboard_looks", "test_browser", "test_broker_health", "test_live",
 )  # fmt: skip
 
 

@@ -123,14 +123,11 @@ class Run:
     def _start(self, folder: Path) -> None:
         with (folder / "log").open("w") as log:
             # In a session of its own: it is not for Ctrl-C to end the services before the tests on them.
-            keeper = subprocess.Popen(
-                [sys.executable, __file__, str(folder)], stdout=log, stderr=log, start_new_session=True
+            command = [sys.executable, __file__, str(folder)]
+            done = subprocess.run(
+                command, stdout=log, stderr=log, start_new_session=True, timeout=START_S, check=False
             )
-        deadline = time.monotonic() + START_S
-        while not (folder / "ready").exists():
-            assert keeper.poll() is None, (folder / "log").read_text()
-            assert time.monotonic() < deadline, f"no broker and store within {START_S} s: {folder}/log"
-            time.sleep(0.05)
+        assert done.returncode == 0, (folder / "log").read_text()
 
     def keep(self, folder: Path) -> None:
         """Run broker and store in this folder until the run has ended."""
@@ -165,5 +162,17 @@ def this_run() -> Run:
     return Run(Path(os.environ[FOLDER]))
 
 
+def main(folder: Path) -> None:
+    """Leave a keeper behind, and end when its services answer."""
+    keeper = os.fork()
+    if keeper == 0:
+        this_run().keep(folder)
+        return
+    while not (folder / "ready").exists():
+        if os.waitpid(keeper, os.WNOHANG)[0]:
+            sys.exit("the keeper ended before its services answered")
+        time.sleep(0.05)
+
+
 if __name__ == "__main__":
-    this_run().keep(Path(sys.argv[1]))
+    main(Path(sys.argv[1]))

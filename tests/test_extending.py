@@ -21,9 +21,10 @@ from pymongo.database import Database
 import test_browser
 from conftest import REPOSITORY, SAMPLE, Command, wait_for
 from framewatch.embedded.home import Endpoints
-from framewatch.ports import accepts, choose_port
+from framewatch.ports import accepts
 from framewatch.storage.mongo.documents import Document
 from framewatch.vision.jpeg import decode_img
+from shared import free_port
 from test_browser import Browser
 
 browser, chrome = test_browser.browser, test_browser.chrome  # fixtures
@@ -81,7 +82,7 @@ class Worker:
     def __init__(self, framewatch: Command, topic: str, database: Database[Document], path: str) -> None:
         self.framewatch, self.topic, self.database = framewatch, topic, database
         self.environment = {"PYTHONPATH": path}
-        self.port = choose_port()
+        self.port = free_port()
 
     def consume(self, *options: object) -> subprocess.Popen[str]:
         names = ("--topic", self.topic, "--group", self.topic, "--database", self.database.name)

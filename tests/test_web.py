@@ -429,7 +429,8 @@ def test_a_viewer_that_leaves_gives_its_place_back(site: Site) -> None:
 
 @pytest.mark.alone
 def test_one_viewer_too_many_is_told_when_to_come_again_while_short_answers_go_on() -> None:
-    with serve(max_viewers=20) as site, ExitStack() as watching, site.publishing():
+    # Little and seldom: these viewers read nothing, and are to be there until the end.
+    with serve(max_viewers=20) as site, ExitStack() as watching, site.publishing([JPEG], fps=2):
         for _ in range(20):
             watching.enter_context(site.open("/video"))
         for target in ("/video", "/video/cam"):
