@@ -442,31 +442,6 @@ def test_the_image_serves_the_models_it_was_built_with() -> None:
     assert any("FRAMEWATCH_MODELS=/app/models" in i.rest for i in last if i.name == "ENV")
 
 
-# --- what the wheel holds
-
-
-def test_every_file_of_the_sources_is_in_the_wheel() -> None:
-    source = REPOSITORY / "src"
-    packaged: set[Path] = set()
-    for package, patterns in PROJECT["tool"]["setuptools"]["package-data"].items():
-        for pattern in patterns:
-            found = set((source / package.replace(".", "/")).glob(pattern))
-            assert found, f"{package}: {pattern} fits no file"
-            packaged |= found
-    for path in source.rglob("*"):
-        made = any(part == "__pycache__" or part.endswith(".egg-info") for part in path.parts)
-        if path.is_file() and not made and path.suffix != ".py":
-            assert path in packaged, f"{path} is left out: name it in package-data"
-
-
-def test_every_module_of_the_sources_is_in_the_wheel() -> None:
-    source = REPOSITORY / "src"
-    assert {path.stem for path in source.glob("*.py")} == set(PROJECT["tool"]["setuptools"]["py-modules"])
-    for path in source.rglob("*.py"):
-        if path.parent != source:
-            assert (path.parent / "__init__.py").is_file(), f"{path.parent} is no package"
-
-
 # --- docs/deploy.md
 
 

@@ -314,6 +314,15 @@ def test_nobody_reads_how_far_it_is_and_it_ends(bench: Bench) -> None:
     assert process.wait(60) == 1
 
 
+def test_nobody_reads_how_far_it_is_while_it_waits_for_kafka_and_it_ends(bench: Bench) -> None:
+    process = bench.start(SAMPLE, "--progress", "--wait", 600, KAFKA_BOOTSTRAP_SERVERS=NOBODY)
+    time.sleep(3)
+    assert process.poll() is None
+    assert process.stdout is not None
+    process.stdout.close()
+    assert process.wait(30) == 1
+
+
 def test_it_stays_near_those_who_classify(bench: Bench) -> None:
     process = bench.start(SAMPLE, "--fps", "max", "--max-lag", 50, "--group", "slow", "--progress")
     bench.wait_for(50)

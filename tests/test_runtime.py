@@ -95,7 +95,7 @@ def test_without_openvino_it_is_litert(bundles: Made, monkeypatch: pytest.Monkey
     assert np.abs(load_runtime(bundle)(samples) - expected).max() < 1e-5
     monkeypatch.setitem(sys.modules, "ai_edge_litert", None)
     assert refusal(bundle) == (
-        "nothing can run this model: openvino is not installed here (`pip install openvino`); "
+        "nothing can run this model: openvino is not installed here (`pip install 'framewatch[serve]'`); "
         "litert is not installed here (`pip install 'framewatch[litert]'`)"
     )
 

@@ -6,6 +6,7 @@ import base64
 import doctest
 import itertools
 import logging
+import os
 import shutil
 import socket
 import struct
@@ -24,7 +25,7 @@ from conftest import SAMPLE
 from framewatch.errors import SourceError
 from framewatch.producer import pace
 from framewatch.producer.pace import Pacer, rate
-from framewatch.producer.sources import camera as cameras
+from framewatch.producer.sources import capture as captures
 from framewatch.producer.sources.base import Source
 from framewatch.producer.sources.open import open_source
 from framewatch.vision.classifier import Image
@@ -683,8 +684,45 @@ def test_an_rtsp_camera_is_first_asked_for_tcp_which_loses_nothing() -> None:
     assert "TCP" in asked[0], asked
 
 
+@pytest.mark.parametrize("own", [None, "", "rtsp_transport;udp", "protocol_whitelist;file,http,tcp|x;1"])
+def test_the_persons_own_options_for_opencv_are_there_again_afterwards(
+    own: str | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    name = "OPENCV_FFMPEG_CAPTURE_OPTIONS"
+    monkeypatch.delenv(name, raising=False)
+    if own is not None:
+        monkeypatch.setenv(name, own)
+    (tmp_path / "broken.mp4").write_bytes(b"no video")
+    assert len(read(opened(SAMPLE))[0]) == 420
+    assert os.environ.get(name) == own
+    refused(tmp_path / "broken.mp4")
+    assert os.environ.get(name) == own
+
+
+def test_the_persons_own_options_for_opencv_are_used(web: Web, monkeypatch: pytest.MonkeyPatch) -> None:
+    agents: list[str] = []
+
+    def ask(request: Handler) -> None:
+        agents.append(request.headers.get("User-Agent", ""))
+        file_of(b"")(request)
+
+    web.routes["/a.ts"] = ask
+    monkeypatch.setenv("OPENCV_FFMPEG_CAPTURE_OPTIONS", "user_agent;gate-7")
+    refused(web.address("/a.ts"))
+    assert "gate-7" in agents
+
+
+def test_the_persons_own_options_cannot_make_a_file_call_addresses(
+    web: Web, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(
+        "OPENCV_FFMPEG_CAPTURE_OPTIONS", "protocol_whitelist;file,http,tcp|format_whitelist;hls,mpegts"
+    )
+    test_a_file_that_lists_addresses_does_not_make_us_call_them(web, tmp_path)
+
+
 def test_the_examples_in_the_docstrings_are_true() -> None:
-    assert doctest.testmod(cameras).failed == doctest.testmod(pace).failed == 0
+    assert sum(doctest.testmod(module).failed for module in (captures, pace)) == 0
 
 
 # Pace

@@ -31,7 +31,7 @@ def explore(data: str, out: Path, frames: int, as_json: bool, settings: Settings
         from framewatch.training.report.overview import summary  # noqa: PLC0415
     except ModuleNotFoundError as error:
         raise FramewatchError(
-            f"framewatch explore needs {error.name}, which is not installed : pip install 'framewatch[training]'"
+            f"framewatch explore needs {error.name}, which is not installed: pip install 'framewatch[training]'"
         ) from None
     with progress_bar("reading", as_json) as progress:
         explored = look(data, settings.object_access(), frames, progress)

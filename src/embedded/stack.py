@@ -78,6 +78,9 @@ class Stack:
             try:
                 self._start(sources, consumer, stop)
                 self._watch(stop)
+            except ServiceError:
+                if not stop.is_set():  # else it was told to end while it started
+                    raise
             finally:
                 self._end()
                 self._guard.dismiss()
