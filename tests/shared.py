@@ -131,6 +131,7 @@ class Run:
             assert keeper.poll() is None, (folder / "log").read_text()
             assert time.monotonic() < deadline, f"no broker and store within {START_S} s: {folder}/log"
             time.sleep(0.05)
+        keeper.returncode = 0  # it outlives this process, which must not be warned that nobody has waited for it
 
     def keep(self, folder: Path) -> None:
         """Run broker and store in this folder until the run has ended."""
