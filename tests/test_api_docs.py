@@ -225,7 +225,7 @@ ALERT = Alert(
     start_us=T0 + 35 * MINUTE,
     since_us=T0 + 5 * MINUTE,
     seconds=1800,
-    text="sits-too-long: sitting on ward-2 for 30 min within 1 h",
+    text="sitting for 30 min within 1 h on ward-2 (rule sits-too-long)",
 )
 
 

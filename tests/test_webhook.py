@@ -206,7 +206,7 @@ def test_it_is_given_up_after_eight_tries_and_the_log_says_so_without_secrets(
     assert len(receiver.got) == MAX_TRIES
     [stored] = store.alerts.values()
     assert (stored.attempts, stored.error) == (MAX_TRIES, "answered 404")
-    assert f"given up: {webhook.shown}: answered 404, the last of 8 tries" in caplog.text
+    assert f"given up: {webhook.masked_url}: answered 404, the last of 8 tries" in caplog.text
     for secret in ("some", "body", "secret"):
         assert secret not in caplog.text.replace("somebody", "")
 

@@ -1,7 +1,7 @@
-"""Alerts posted to an address of the operator's, each until it is taken or given up.
+"""Posts alerts to the operator's URL, each until it is accepted or given up.
 
-What is to be posted stands in the store, so an alert is posted at least once whatever dies; its ``Idempotency-Key``
-is the alert's id, by which the receiver knows one that it was sent before.
+Alerts that wait are in the store, so each is posted at least once, even after a crash; its ``Idempotency-Key`` is the
+alert's id, by which the receiver recognises a repeated one.
 """
 
 from __future__ import annotations
@@ -25,15 +25,15 @@ TIMEOUT_S: Final = 5.0
 MAX_TRIES: Final = 8
 _LONGEST_WAIT_S: Final = 300.0
 _GROWTH: Final = 4  # of the wait after each try: 5 s, 20 s, 80 s, then 5 min; given up after 22 min
-_LOOK_S: Final = 30.0  # for alerts that another process was to post and did not
-_MOST_AT_ONCE: Final = 100
+_POLL_S: Final = 30.0  # for alerts that another process was to post and did not
+_MAX_WAITING: Final = 100
 _END_S: Final = 2.0
 
 State = Literal["waiting", "sent", "failed"]
 
 
 class Alerts(Protocol):
-    """Where alerts are: see storage.alerts.AlertStore."""
+    """The store of alerts."""
 
     def waiting(self, limit: int = 100) -> list[Alert]: ...  # noqa: D102
 
@@ -49,39 +49,39 @@ class Webhook:
         store: Alerts,
         session: requests.Session,
         first_wait_s: float = 5.0,
-        look_s: float = _LOOK_S,
+        poll_s: float = _POLL_S,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         """Start nothing yet.
 
         Args:
             url: where to post to, http://… or https://…; a user and password in it are sent as basic authentication.
-            store: gives the alerts that wait, and is told what became of each.
+            store: gives the alerts that wait, and takes the result of each.
             session: posts; this class closes it.
             first_wait_s: from the first try to the second; each later wait is four times as long, up to 5 min.
-            look_s: an alert of another process is posted when it still waits so long after it was first seen.
+            poll_s: an alert of another process is posted if it still waits so long after it was first found.
             clock: seconds that never jump.
 
         Raises:
-            SettingError: the address cannot be one; it is not shown, since there may be secrets in it.
+            SettingError: it is not such a URL; the error does not repeat it, since there may be secrets in it.
         """
         self._url = url
-        self.shown = shown_address(url)
+        self.masked_url = masked_address(url)
         self._store = store
         self._session = session
         self._first_wait_s = first_wait_s
-        self._look_s = look_s
+        self._poll_s = poll_s
         self._clock = clock
-        self._due_s: dict[str, float] = {}  # of the alerts that wait, as far as they were seen waiting
-        self._unmarked: dict[str, tuple[State, int, str]] = {}  # known here, and not yet in the store
-        self._new = True  # what waits at the start, an earlier process left behind
+        self._due_s: dict[str, float] = {}  # of the alerts that were found waiting
+        self._unmarked: dict[str, tuple[State, int, str]] = {}  # results that are not in the store yet
+        self._new = True  # what waits at the start was left by an earlier process
         self._store_away = False
         self._awake = threading.Event()
         self._ending = threading.Event()
         self._thread = threading.Thread(target=self._run, name="webhook", daemon=True)
 
     def start(self) -> None:
-        """Begin to post, also what earlier processes left waiting."""
+        """Begin to post, also what earlier processes left."""
         self._thread.start()
 
     def wake(self) -> None:
@@ -99,7 +99,7 @@ class Webhook:
 
     def _run(self) -> None:
         while not self._ending.is_set():
-            wait_s = self._look_s
+            wait_s = self._poll_s
             try:
                 self._round()
                 self._store_away = False
@@ -111,8 +111,8 @@ class Webhook:
                 wait_s = self._first_wait_s
             except Exception:
                 if not self._ending.is_set():  # else the store may be closed by now
-                    _log.exception("alerts to %s cannot be posted now; tried again", self.shown)
-            self._awake.wait(max(0.01, min(wait_s, self._look_s)))
+                    _log.exception("alerts to %s cannot be posted now; tried again", self.masked_url)
+            self._awake.wait(max(0.01, min(wait_s, self._poll_s)))
             self._awake.clear()
 
     def _round(self) -> None:
@@ -124,11 +124,11 @@ class Webhook:
         self._mark_all()
         ours, self._new = self._new, False
         try:
-            waiting = self._store.waiting(_MOST_AT_ONCE)
+            waiting = self._store.waiting(_MAX_WAITING)
         except StoreUnavailable:
             self._new = self._new or ours
             raise
-        first_due_s = self._clock() + (0.0 if ours else self._look_s)
+        first_due_s = self._clock() + (0.0 if ours else self._poll_s)
         due_s = {alert.id: self._due_s.get(alert.id, first_due_s) for alert in waiting}
         self._due_s = due_s | {a.id: min(due_s[a.id], first_due_s) for a in waiting if a.attempts == 0}
         for alert in waiting:
@@ -136,8 +136,8 @@ class Webhook:
                 return
             if self._due_s[alert.id] <= self._clock():
                 self._try(alert)
-        if len(waiting) == _MOST_AT_ONCE > len(self._due_s):
-            self.wake()  # there is room for the next
+        if len(waiting) == _MAX_WAITING > len(self._due_s):
+            self.wake()  # there may be more
 
     def _try(self, alert: Alert) -> None:
         attempts = alert.attempts + 1
@@ -150,16 +150,16 @@ class Webhook:
             self._due_s[alert.id] = self._clock() + wait_s
         else:
             state = "failed"
-            _log.error("alert %s given up: %s: %s, the last of %d tries", alert.id, self.shown, error, attempts)
+            _log.error("alert %s given up: %s: %s, the last of %d tries", alert.id, self.masked_url, error, attempts)
         if state == "waiting" and attempts == 1:
-            _log.warning("alert %s not taken by %s: %s; tried again", alert.id, self.shown, error)
+            _log.warning("alert %s not taken by %s: %s; tried again", alert.id, self.masked_url, error)
         if state != "waiting":
             self._due_s.pop(alert.id, None)
         self._unmarked[alert.id] = (state, attempts, error)
         self._mark_all()
 
     def _post(self, alert: Alert) -> str:
-        """Why the receiver has not taken the alert, without the address; empty when it has."""
+        """Post the alert; why the receiver did not accept it, without the URL, or empty."""
         try:
             response = self._session.post(
                 self._url,
@@ -167,7 +167,7 @@ class Webhook:
                 headers={"Idempotency-Key": quote(alert.id, safe="/@"), "User-Agent": "framewatch"},
                 timeout=TIMEOUT_S,
                 allow_redirects=False,
-                stream=True,  # nothing of what it says is read
+                stream=True,  # the body of the response is not read
             )
         except requests.exceptions.SSLError:
             return "its TLS certificate cannot be trusted"
@@ -184,7 +184,7 @@ class Webhook:
             return f"answered {response.status_code}{redirect}"
 
     def _mark_all(self) -> None:
-        """Tell the store what is known here: before its alerts are read again, so that none is posted once more."""
+        """Write the results to the store, before its alerts are read again, so that none is posted twice."""
         while self._unmarked:
             alert_id, (state, attempts, error) = next(iter(self._unmarked.items()))
             self._store.mark(alert_id, state, attempts, error)
@@ -192,7 +192,7 @@ class Webhook:
 
 
 def payload(alert: Alert) -> dict[str, Any]:
-    """What is posted for an alert."""
+    """The JSON that is posted for an alert."""
     return {
         "type": "framewatch.alert",
         "id": alert.id,
@@ -206,11 +206,11 @@ def payload(alert: Alert) -> dict[str, Any]:
     }
 
 
-def shown_address(url: str) -> str:
-    """Scheme, host and port of an address to post to: the rest may be secret, also the path.
+def masked_address(url: str) -> str:
+    """Scheme, host and port of a URL, for messages: the rest may be secret, also the path.
 
     Raises:
-        SettingError: it is no such address; it is not shown, since there may be secrets in it.
+        SettingError: it is not such a URL; the error does not repeat it, since there may be secrets in it.
     """
     try:
         parts = urlsplit(url)

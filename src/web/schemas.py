@@ -1,4 +1,4 @@
-"""What the web answers with, as pydantic models: the API's description is made of them."""
+"""Schemas of responses, as pydantic models; the API's documentation is generated from them."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ class Problem(BaseModel):
 
 
 class WrongValue(BaseModel):
-    """One value of a request that cannot be used."""
+    """An invalid value of a request."""
 
-    loc: list[str | int] = Field(description="where it stands: the parameter's name, and the way into it")
+    loc: list[str | int] = Field(description="where it is: the parameter's name, and the path inside it")
     msg: str = Field(description="what is wrong with it")
 
 
 class InvalidRequest(Problem):
-    """An error in parameters (RFC 9457), with each that is wrong."""
+    """An error in parameters (RFC 9457), with each invalid one."""
 
     errors: list[WrongValue]
 
@@ -71,7 +71,7 @@ class StreamOut(BaseModel):
     time_us: int = Field(description="its capture time, microseconds since 1970 UTC")
     age_s: float = Field(description="seconds since then")
     frames_per_second: float = Field(description="shown, over the last three seconds")
-    labels: list[str] = Field(description="what is seen, steadied over time")
+    labels: list[str] = Field(description="labels in the newest frames, smoothed over time")
     latency_ms: float | None = Field(description="from the capture of that frame until it was shown")
     lag: int | None = Field(description="frames that wait in its partition; null while Kafka does not answer")
     ended: bool = Field(description="whether it is an upload of which no frame came for ten seconds")
@@ -84,43 +84,43 @@ class StreamsOut(BaseModel):
 
 
 class AboutOut(BaseModel):
-    """What this worker is and what it keeps."""
+    """A worker's version, classifier and settings."""
 
     model_config = ConfigDict(frozen=True)
 
     version: str = Field(description="of Framewatch")
     preset: str | None = Field(description="classifier by name; null where a folder was given")
     model: str = Field(description="name and content hash of the classifier, as in events")
-    labels: list[str] = Field(description="what it can see")
-    retention_days: float = Field(description="what is stored is deleted after so many days")
+    labels: list[str] = Field(description="labels that it can give")
+    retention_days: float = Field(description="days after which stored data is deleted")
     frame_retention_days: float | None = Field(
         description="days for which Kafka keeps whole frames; null where that is unlimited or not known yet"
     )
     webhook: bool = Field(description="whether alerts are sent to another address")
     output: bool = Field(description="whether results of pictures go to a bucket or folder")
-    max_upload_mb: float = Field(description="megabytes of a picture")
-    max_video_mb: float = Field(description="megabytes of a video")
-    password: bool = Field(description="whether one is asked for")
-    rules: int = Field(description="how many raise alerts")
+    max_upload_mb: float = Field(description="size limit of a picture, in megabytes")
+    max_video_mb: float = Field(description="size limit of a video, in megabytes")
+    password: bool = Field(description="whether the API needs one")
+    rules: int = Field(description="number of rules that raise alerts")
     started: datetime
 
 
 class ActionOut(BaseModel):
-    """A class with its share."""
+    """A label with its confidence."""
 
     action: str
     confidence: float
 
 
 class ScoreOut(BaseModel):
-    """A label with its share."""
+    """A label with its confidence."""
 
     label: str
     confidence: float
 
 
 class BoxOut(BaseModel):
-    """Left, top and size in pixels of the picture."""
+    """A box: left, top and size in pixels of the picture."""
 
     x: int
     y: int
@@ -129,7 +129,7 @@ class BoxOut(BaseModel):
 
 
 class DetectionOut(BaseModel):
-    """One thing seen in a picture."""
+    """A detection in a picture."""
 
     label: str
     confidence: float
@@ -139,17 +139,17 @@ class DetectionOut(BaseModel):
 
 
 class PredictionOut(BaseModel):
-    """What is seen in a picture."""
+    """The detections of a picture."""
 
     action: str | None = Field(description="label of the whole picture or of the largest face; null without one")
     confidence: float | None
-    all_predictions: list[ActionOut] = Field(description="every class with its share, best first")
+    all_predictions: list[ActionOut] = Field(description="every label with its confidence, best first")
     detections: list[DetectionOut]
-    model: str = Field(description="name and content hash of what answered")
+    model: str = Field(description="name and content hash of the classifier")
     width: int = Field(description="of the picture, upright")
     height: int
-    detail: str = Field("", description="only where nothing was found: says so")
+    detail: str = Field("", description="only where no face was found: says so")
 
 
 class ClassesOut(RootModel[list[str]]):
-    """Names of everything that can be seen, in the order of the model's outputs."""
+    """Labels of the classifier, in the order of the model's outputs."""

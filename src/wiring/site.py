@@ -14,7 +14,7 @@ from flask import Flask
 
 from framewatch.activity.rule import Rule
 from framewatch.activity.rules import unknown_labels
-from framewatch.alerting.webhook import Webhook, shown_address
+from framewatch.alerting.webhook import Webhook, masked_address
 from framewatch.consumer.health import HealthMonitor
 from framewatch.consumer.sinks.activity import end_alerts
 from framewatch.consumer.stats import Stats
@@ -70,7 +70,7 @@ def check_webhook(settings: Settings) -> str | None:
         return None
     address = settings.webhook.get_secret_value()
     try:
-        shown_address(address)
+        masked_address(address)
     except SettingError as error:
         raise SettingError(f"{settings.named('webhook')}: {error}") from None
     return address

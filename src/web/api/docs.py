@@ -135,25 +135,25 @@ def _tidy_texts(operation: dict[str, Any]) -> None:
 
 def _complete_responses(operation: dict[str, Any], method: str, password: bool, any_parameters: bool) -> None:
     """Add the errors that every operation has, all of them as problems in JSON."""
-    answers = operation["responses"]
+    responses = operation["responses"]
     if any_parameters and "parameters" not in operation:
-        answers.pop("422", None)  # which the library adds to all
+        responses.pop("422", None)  # which the library adds to all
     common = {"401": password, "403": method not in _SAFE}
     for status in [status for status, there in common.items() if there]:
-        answers.setdefault(status, {"description": HTTP_STATUS[status]})
-    answers["default"] = {"description": "Any other error"}
-    for status, answer in answers.items():
-        if status == "default" or (status >= "400" and "application/json" not in _kept(answer)):
+        responses.setdefault(status, {"description": HTTP_STATUS[status]})
+    responses["default"] = {"description": "Any other error"}
+    for status, response in responses.items():
+        if status == "default" or (status >= "400" and "application/json" not in _other_content(response)):
             name = "InvalidRequest" if status == "422" else "Problem"
-            answer["content"] = {MIMETYPE: {"schema": {"$ref": f"#/components/schemas/{name}"}}}
+            response["content"] = {MIMETYPE: {"schema": {"$ref": f"#/components/schemas/{name}"}}}
         if status in {"429", "503"}:
-            answer.setdefault("headers", _RETRY)
-    operation["responses"] = dict(sorted(answers.items()))
+            response.setdefault("headers", _RETRY)
+    operation["responses"] = dict(sorted(responses.items()))
 
 
-def _kept(answer: dict[str, Any]) -> dict[str, Any]:
+def _other_content(response: dict[str, Any]) -> dict[str, Any]:
     """Content of an error response that is not a problem, such as bad health."""
-    content: dict[str, Any] = answer.get("content", {})
+    content: dict[str, Any] = response.get("content", {})
     schema = content.get("application/json", {}).get("schema", {})
     reference = schema.get("$ref") or schema.get("items", {}).get("$ref", "")
     return {} if reference.endswith(("/Problem", "/InvalidRequest")) else content

@@ -58,13 +58,13 @@ def protect(app: Flask, origins: Collection[str] = ()) -> None:
         )
 
 
-def origin_of(asked: Request) -> str | None:
+def origin_of(sent: Request) -> str | None:
     """Origin of the page that sent the request, in small letters, if the browser says it; a page cannot forge it."""
-    origin = asked.headers.get("Origin")
+    origin = sent.headers.get("Origin")
     if origin is not None:
         return origin.lower()
     try:
-        page = urlsplit(asked.headers.get("Referer", ""))
+        page = urlsplit(sent.headers.get("Referer", ""))
     except ValueError:
         return None
     return f"{page.scheme}://{page.netloc}".lower() if page.netloc else None
