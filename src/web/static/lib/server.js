@@ -73,7 +73,7 @@ async function poll() {
       back += server.awaySince === null ? 0 : 1;
     }
     // The worker knows for how long frames are kept once Kafka has answered it.
-    if (server.about.frames_days === null && health.broker === "up" && ++polls % ABOUT_EVERY === 0) await about();
+    if (server.about.frame_retention_days === null && health.broker === "up" && ++polls % ABOUT_EVERY === 0) await about();
     Object.assign(server, { health, streams, awaySince: null, back });
     resolveMet();
   } catch (error) {

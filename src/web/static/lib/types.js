@@ -51,7 +51,7 @@
  *
  * @typedef {object} StreamStatus
  * @property {string} stream
- * @property {boolean} over
+ * @property {boolean} ended
  * @property {number} frame
  * @property {number} time_us
  * @property {number} age_s
@@ -73,7 +73,7 @@
  * @property {string} [model]
  * @property {string[]} [labels]
  * @property {number} [retention_days]
- * @property {number | null} [frames_days]
+ * @property {number | null} [frame_retention_days]
  * @property {boolean} [webhook]
  * @property {boolean} [output]
  * @property {number} [max_video_mb]

@@ -10,7 +10,7 @@ function timeOf(days) {
 
 /** What deleting does not reach. */
 export function framesWords() {
-  const days = server.about.frames_days ?? null;
+  const days = server.about.frame_retention_days ?? null;
   const time = days === null ? "as long as its topic does" : `for ${timeOf(days)}`;
   return `Kafka keeps whole frames ${time}, even after you delete events.`;
 }

@@ -17,11 +17,11 @@ export function isStalled(status) {
 }
 
 /**
- * Streams for the wall: all but uploads that are over, which have pages of their own.
+ * Streams for the wall: all but uploads that have ended, which have pages of their own.
  * @param {StreamStatus[]} streams
  */
 export function watched(streams) {
-  return streams.filter(({ over }) => !over);
+  return streams.filter(({ ended }) => !ended);
 }
 
 /**
