@@ -53,8 +53,7 @@ function open() {
     each((follower) => follower.resumed?.());
   });
   source.addEventListener("events", ({ data }) => {
-    const { events, left_out: leftOut, missed } = JSON.parse(data);
-    if (missed) each((follower) => follower.resumed?.());
+    const { events, left_out: leftOut } = JSON.parse(data);
     each((follower) => follower.events?.(events, leftOut ?? 0));
   });
   source.addEventListener("alert", ({ data }) => each((follower) => follower.alert?.(JSON.parse(data))));

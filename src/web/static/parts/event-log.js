@@ -200,6 +200,13 @@ export class EventLog {
       const isWhole = reached || cursor === null || since === 0;
       const missing = isWhole ? 0 : await this.#countMissing(since, oldestUs);
       if (signal.aborted) return;
+      if (this.#mustStay()) {
+        // Somebody has begun to read meanwhile.
+        this.behind = !reached;
+        if (reached) this.missedSinceUs = null;
+        this.#wait([...waiting, ...events].filter(({ id }) => !this.rows.has(id)));
+        return;
+      }
       if (cursor === null && !reached) this.#removeDeleted(known, events);
       this.#insert([...events, ...waiting.filter(({ time_us: us }) => us >= oldestUs)]);
       if (since === 0) this.#setCursor(cursor);
@@ -207,7 +214,7 @@ export class EventLog {
     } catch (problem) {
       if (isAbort(problem) || signal.aborted) return;
       this.#insert(waiting);
-      this.#addGap(since, Math.max(since + 2, 1000 * Date.now()), null, null);
+      if (since > 0) this.#addGap(since, Math.max(since + 2, 1000 * Date.now()), null, null);
     }
     this.missedSinceUs = null;
     this.#trim();
