@@ -106,9 +106,27 @@ def picture(driver: webdriver.Chrome, address: str, theme: str, width: int, heig
     driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": wanted})
     driver.get("about:blank")
     driver.get(f"{address}/")
-    time.sleep(4)  # the picture, the log and its crops
+    wait_until_drawn(driver)
     wait_for_somebody(address)
     return driver.get_screenshot_as_png()
+
+
+def wait_until_drawn(driver: webdriver.Chrome) -> None:
+    """Return once the live picture, the log and its first crops are there.
+
+    Raises:
+        SystemExit: they did not come.
+    """
+    drawn = """
+        const crops = [...document.querySelectorAll('[data-view=live] .row img')].slice(0, 5);
+        return crops.length === 5 && crops.every((crop) => crop.naturalWidth)
+            && document.querySelector('#wall img.live')?.naturalWidth > 0
+            && document.querySelector('#lately .band') !== null"""
+    deadline = time.monotonic() + 60
+    while not driver.execute_script(drawn):
+        if time.monotonic() > deadline:
+            raise SystemExit("the page was not drawn within 60 s")
+        time.sleep(0.1)
 
 
 def wait_for_somebody(address: str) -> None:
