@@ -16,7 +16,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 from framewatch.embedded.home import Endpoints, Home
@@ -140,6 +140,7 @@ class Run:
                     pass
             finally:
                 services.stop()
+            shutil.rmtree(self.folder, ignore_errors=True)
 
 
 @contextmanager
@@ -150,7 +151,7 @@ def new_run() -> Iterator[Run]:
     try:
         with locked(run.folder / "run.lock"):
             yield run
-        with locked(run.folder / "keeper.lock"):
+        with suppress(FileNotFoundError), locked(run.folder / "keeper.lock"):  # the keeper takes all with it
             pass
     finally:
         del os.environ[FOLDER]
