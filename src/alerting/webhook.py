@@ -15,7 +15,7 @@ from urllib.parse import quote, urlsplit
 
 import requests
 
-from framewatch.errors import SettingError, StoreUnavailable
+from framewatch.errors import SettingError, StoreRefused, StoreUnavailable
 from framewatch.model.alert import Alert
 from framewatch.model.times import written
 
@@ -104,7 +104,7 @@ class Webhook:
                 self._round()
                 self._store_away = False
                 wait_s = min((due_s - self._clock() for due_s in self._due_s.values()), default=wait_s)
-            except StoreUnavailable as error:
+            except (StoreRefused, StoreUnavailable) as error:
                 if not self._store_away:
                     _log.warning("%s; alerts are posted when it is back", error)
                 self._store_away = True
@@ -125,7 +125,7 @@ class Webhook:
         ours, self._new = self._new, False
         try:
             waiting = self._store.waiting(_MAX_WAITING)
-        except StoreUnavailable:
+        except (StoreRefused, StoreUnavailable):
             self._new = self._new or ours
             raise
         first_due_s = self._clock() + (0.0 if ours else self._poll_s)

@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Final
 
-from framewatch.errors import StoreUnavailable
+from framewatch.errors import StoreRefused, StoreUnavailable
 from framewatch.live.hub import LiveHub
 from framewatch.model.filters import EventFilter
 from framewatch.model.names import is_upload
@@ -61,7 +61,7 @@ class ErasureWatcher:
         while not self._stop.wait(self._every_s):
             try:
                 self._poll()
-            except StoreUnavailable as error:
+            except (StoreRefused, StoreUnavailable) as error:
                 _log.debug("erased periods: %s", error)  # asked for again, from the last answer on
 
     def _poll(self) -> None:

@@ -21,7 +21,7 @@ from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
-from framewatch.errors import StoreUnavailable
+from framewatch.errors import StoreRefused, StoreUnavailable
 from framewatch.model.filters import EventFilter
 from framewatch.model.names import new_run_id, new_upload_id
 from framewatch.model.upload import Kind, Upload
@@ -313,16 +313,16 @@ class Uploads:
                 try:
                     if self._progress.update(job):
                         self._drop(job)
-                except StoreUnavailable as error:
+                except (StoreRefused, StoreUnavailable) as error:
                     _log.debug("upload %s: %s", job.upload.id, error)  # tried again
                 except Exception:
                     _log.exception("upload %s", job.upload.id)
-            with suppress(StoreUnavailable):
+            with suppress(StoreRefused, StoreUnavailable):
                 if not swept:
                     self._store.setup()
                     self._progress.fail_orphans(self._jobs)
                     swept = True
-        with suppress(StoreUnavailable):
+        with suppress(StoreRefused, StoreUnavailable):
             for job in list(self._jobs.values()):
                 self._progress.save(job)
 

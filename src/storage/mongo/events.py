@@ -6,6 +6,7 @@ updates by ``_id``, ``$match`` then ``$group`` by a plain field. See ``docs/stor
 
 from __future__ import annotations
 
+import logging
 import re
 import time
 from collections.abc import Sequence
@@ -26,6 +27,8 @@ from framewatch.storage.mongo.documents import to_document
 from framewatch.storage.mongo.indexes import Keys, make_indexes
 from framewatch.storage.mongo.queries import EventQueries
 from framewatch.storage.mongo.query import event_query
+
+_log = logging.getLogger(__name__)
 
 _DUPLICATE_KEY: Final = 11000
 _OTHER_INDEX: Final = re.compile(r"index: (?!_id_)(\S+) dup key")
@@ -118,6 +121,8 @@ class EventStore(EventQueries):
                     [events[position] for position in taken],
                     {n for n, position in enumerate(taken) if position in known},
                 )
+        for position, reason in refused.items():
+            _log.warning("event %s is not stored: %s", events[position].id, reason)
         return Stored(
             len(taken) - len(known), len(known), tuple(Refused(events[n], why) for n, why in refused.items())
         )

@@ -14,7 +14,7 @@ from flask import Flask, Response, jsonify, request
 from pydantic import ValidationError
 from werkzeug.exceptions import HTTPException, ServiceUnavailable, UnprocessableEntity
 
-from framewatch.errors import Unavailable
+from framewatch.errors import StoreRefused, Unavailable
 
 _log = logging.getLogger(__name__)
 
@@ -84,6 +84,12 @@ def answer_with_problems(app: Flask) -> None:
         _log.debug("%s %s: %s", request.method, request.path[:_MAX_NAME], error)
         text = "the store or Kafka does not answer now: try again"
         return problem(ServiceUnavailable(text, retry_after=_TRY_AGAIN_S))
+
+    @app.errorhandler(StoreRefused)
+    def refused(error: StoreRefused) -> Response:
+        """Without the error's own text, which is in the log."""
+        _log.error("%s %s: %s", request.method, request.path[:_MAX_NAME], error)
+        return problem(ServiceUnavailable("the store refuses what this needs: the server's log says why"))
 
 
 def raise_invalid(error: ValidationError) -> NoReturn:
