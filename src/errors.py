@@ -23,6 +23,11 @@ Each message says what was got, what was expected and, where somebody can do som
 from __future__ import annotations
 
 
+def install_hint(extra: str) -> str:
+    """How to get the packages of an extra, for messages that name one that is missing."""
+    return f"pip install -e '.[{extra}]' in Framewatch's checkout"
+
+
 class FramewatchError(Exception):
     """Root of all errors that end a command with one line instead of a traceback."""
 

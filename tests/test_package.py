@@ -17,6 +17,7 @@ import pytest
 
 from conftest import REPOSITORY, SAMPLE, Services
 from framewatch.cli import COMMANDS, cli
+from framewatch.errors import install_hint
 
 PROJECT = tomllib.loads((REPOSITORY / "pyproject.toml").read_text())["project"]
 EXTRAS: dict[str, list[str]] = PROJECT["optional-dependencies"]
@@ -132,7 +133,7 @@ def test_a_command_whose_extra_is_missing_says_in_one_line_what_to_install(name:
     arguments = {"events": ["list"], "explore": data, "evaluate": ["--model", "m", *data], "train": ["cnn", *data]}
     done = bare(name, *arguments.get(name, []))
     assert done.returncode == 1, done.stderr
-    assert done.stderr.splitlines()[-1].endswith(f"pip install 'framewatch[{COMMANDS[name].extra}]'")
+    assert done.stderr.splitlines()[-1].endswith(install_hint(COMMANDS[name].extra))
     assert "Traceback" not in done.stderr
     assert COMMANDS[name].extra in EXTRAS
 
@@ -141,7 +142,7 @@ def test_a_bucket_without_its_extra_says_what_to_install() -> None:
     done = bare("produce", "s3://lake/test/")
     assert done.returncode == 1
     assert done.stderr.splitlines()[-1] == (
-        "framewatch: a bucket needs pyarrow, which is not installed: pip install 'framewatch[s3]'"
+        f"framewatch: a bucket needs pyarrow, which is not installed: {install_hint('s3')}"
     )
 
 

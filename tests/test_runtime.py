@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 
 from bundles import COLOURS, Made
-from framewatch.errors import BadBundle
+from framewatch.errors import BadBundle, install_hint
 from framewatch.vision.models.bundle import Bundle, Manifest, seal_bundle, write_labels
 from framewatch.vision.models.runtime import Runtime, RuntimeName, choose_runtime, load_runtime
 
@@ -95,8 +95,8 @@ def test_without_openvino_it_is_litert(bundles: Made, monkeypatch: pytest.Monkey
     assert np.abs(load_runtime(bundle)(samples) - expected).max() < 1e-5
     monkeypatch.setitem(sys.modules, "ai_edge_litert", None)
     assert refusal(bundle) == (
-        "nothing can run this model: openvino is not installed here (`pip install 'framewatch[serve]'`); "
-        "litert is not installed here (`pip install 'framewatch[litert]'`)"
+        f"nothing can run this model: openvino is not installed here ({install_hint('serve')}); "
+        f"litert is not installed here ({install_hint('litert')})"
     )
 
 

@@ -14,7 +14,7 @@ from typing import Any, Final, NamedTuple
 
 import click
 
-from framewatch.errors import FramewatchError, SettingError
+from framewatch.errors import FramewatchError, SettingError, install_hint
 
 ENDED_BY_CTRL_C = 130
 
@@ -82,9 +82,7 @@ def _needs(name: str, error: ModuleNotFoundError) -> Exception:
     package, entry = (error.name or "").partition(".")[0], COMMANDS.get(name)
     if entry is None or not entry.extra or package in ("", "framewatch"):
         return error
-    return FramewatchError(
-        f"framewatch {name} needs {package}, which is not installed: pip install 'framewatch[{entry.extra}]'"
-    )
+    return FramewatchError(f"framewatch {name} needs {package}, which is not installed: {install_hint(entry.extra)}")
 
 
 @click.group(cls=_LazyGroup, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})

@@ -16,7 +16,7 @@ from rich.text import Text
 from framewatch.cli.formatting import shown
 from framewatch.cli.options import json_option, with_settings
 from framewatch.cli.progress import progress_bar
-from framewatch.errors import FramewatchError
+from framewatch.errors import FramewatchError, install_hint
 from framewatch.settings import Settings
 from framewatch.vision.models.bundle import Bundle, load_bundle
 from framewatch.vision.models.runtime import RuntimeName, choose_runtime, load_runtime
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 _KERAS = "keras"
 _MOST_THREADS = 8
-_INSTALL = ": pip install 'framewatch[training]'"
+_INSTALL = f": {install_hint('training')}"
 
 
 @click.command()

@@ -8,7 +8,7 @@ import click
 
 from framewatch.cli.options import json_option, with_settings
 from framewatch.cli.progress import progress_bar
-from framewatch.errors import FramewatchError
+from framewatch.errors import FramewatchError, install_hint
 from framewatch.settings import Settings
 
 
@@ -31,7 +31,7 @@ def explore(data: str, out: Path, frames: int, as_json: bool, settings: Settings
         from framewatch.training.report.overview import summary  # noqa: PLC0415
     except ModuleNotFoundError as error:
         raise FramewatchError(
-            f"framewatch explore needs {error.name}, which is not installed: pip install 'framewatch[training]'"
+            f"framewatch explore needs {error.name}, which is not installed: {install_hint('training')}"
         ) from None
     with progress_bar("reading", as_json) as progress:
         explored = look(data, settings.object_access(), frames, progress)

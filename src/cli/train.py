@@ -15,7 +15,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from framewatch.cli.options import with_settings
-from framewatch.errors import FramewatchError, SettingError
+from framewatch.errors import FramewatchError, SettingError, install_hint
 from framewatch.settings import Settings
 from framewatch.vision.models.bundle import Manifest
 
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 ARCHITECTURES: Final = ("cnn", "mobilenet", "mobilenet-lstm", "deepface", "emotion")
 _OF_RECIPE: Final = ("epochs", "batch_size", "learning_rate", "optimizer", "label_smoothing", "balance", "patience")
 _OF_PLAN: Final = ("seed", "precision", "positive", "terms", "pictures")
-_INSTALL: Final = ": pip install 'framewatch[training]'"
+_INSTALL: Final = f": {install_hint('training')}"
 
 
 class _Within(click.FloatRange):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from framewatch.errors import SettingError
+from framewatch.errors import SettingError, install_hint
 from framewatch.objects.base import SCHEME, Access, Objects
 from framewatch.objects.folder import Folder
 
@@ -24,9 +24,7 @@ def open_objects(text: str, access: Access) -> Objects:
         try:
             from framewatch.objects.s3 import Bucket  # noqa: PLC0415 - only who uses an object store pays for its client
         except ModuleNotFoundError as error:
-            raise SettingError(
-                f"a bucket needs {error.name}, which is not installed: pip install 'framewatch[s3]'"
-            ) from None
+            raise SettingError(f"a bucket needs {error.name}, which is not installed: {install_hint('s3')}") from None
         return Bucket(text[len(SCHEME) :], access)
     if "://" in text or not text:
         raise SettingError(f"got {text.partition('://')[0][:20]!r}: expected s3://bucket/prefix/ or a folder")

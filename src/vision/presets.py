@@ -14,7 +14,7 @@ from pathlib import Path
 from pkgutil import resolve_name
 from typing import Final, TypeVar
 
-from framewatch.errors import BadBundle, SettingError
+from framewatch.errors import BadBundle, SettingError, install_hint
 from framewatch.vision.classifier import Classifier
 from framewatch.vision.models.bundle import Bundle, load_bundle
 from framewatch.vision.models.face_labels import LabelledFaces
@@ -134,8 +134,8 @@ def _by_bundle(bundle: Bundle, runtime: Runtime) -> Classifier:
 def _written_factory(preset: str, entry: Written) -> ClassifierFactory:
     missing = [package for package in entry.packages if find_spec(package) is None]
     if missing:
-        how = f"`pip install 'framewatch[{entry.extra}]'`"
-        raise SettingError(f"{preset!r} needs {' and '.join(missing)}, not installed here: {how}")
+        what = f"{preset!r} needs {' and '.join(missing)}, not installed here"
+        raise SettingError(f"{what}: {install_hint(entry.extra)}")
     kind = resolve_name(entry.class_path)
     return ClassifierFactory(kind.labels, kind)
 

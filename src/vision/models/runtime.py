@@ -13,7 +13,7 @@ from typing import Final, Literal, NamedTuple, Protocol, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from framewatch.errors import BadBundle
+from framewatch.errors import BadBundle, install_hint
 from framewatch.vision.models.bundle import LITERT_FILE, OPENVINO_FILE, OPENVINO_WEIGHTS, Bundle
 from framewatch.vision.models.inputs import Pixels
 from framewatch.vision.models.litert_runtime import LiteRtModel
@@ -38,14 +38,14 @@ class _Kind(NamedTuple):
     """One of the runtimes: the package it needs and how to get it, the files of a bundle, and what loads them."""
 
     package: str
-    install: str
+    extra: str
     files: tuple[str, ...]
     load: Callable[[Bundle, int, bool], Model]
 
 
 _KINDS: Final[dict[str, _Kind]] = {
-    "openvino": _Kind("openvino", "'framewatch[serve]'", (OPENVINO_FILE, OPENVINO_WEIGHTS), OpenVinoModel),
-    "litert": _Kind("ai_edge_litert", "'framewatch[litert]'", (LITERT_FILE,), LiteRtModel),
+    "openvino": _Kind("openvino", "serve", (OPENVINO_FILE, OPENVINO_WEIGHTS), OpenVinoModel),
+    "litert": _Kind("ai_edge_litert", "litert", (LITERT_FILE,), LiteRtModel),
 }
 
 
@@ -105,7 +105,7 @@ def choose_runtime(bundle: Bundle, name: RuntimeName = "auto") -> str:
         if needed:
             missing.append(f"{kind} needs {' and '.join(needed)}, which the bundle has not")
         elif find_spec(_KINDS[kind].package) is None:
-            missing.append(f"{kind} is not installed here (`pip install {_KINDS[kind].install}`)")
+            missing.append(f"{kind} is not installed here ({install_hint(_KINDS[kind].extra)})")
         else:
             return kind
     raise BadBundle(f"{bundle.folder}: nothing can run this model: {'; '.join(missing)}")

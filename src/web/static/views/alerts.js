@@ -56,8 +56,7 @@ function itemOf(alert) {
  */
 function ruleOf(rule) {
   const parts = [
-    rule.for_at_least ? `for at least ${duration(rule.for_at_least)}` : "whenever it is seen",
-    rule.within ? `within ${duration(rule.within)}` : "",
+    rule.text,
     rule.between_hours?.length ? `between ${rule.between_hours.join(" and ")} ${rule.timezone ?? ""}`.trim() : "",
     rule.on_stream?.length ? `on ${[rule.on_stream].flat().join(", ")}` : "",
     rule.confidence ? `with a confidence of at least ${rule.confidence}` : "",
