@@ -24,7 +24,7 @@ _MAX_DECODED: Final = 96 * 1024 * 1024
 
 @dataclass(frozen=True, slots=True)
 class ConsumedRecord:
-    """A record and its place in Kafka."""
+    """A record, and where in Kafka it was read."""
 
     topic: str
     partition: int

@@ -1,4 +1,4 @@
-"""An event as a MongoDB document: the only place that knows its fields."""
+"""An event: one detection in one frame, as everything that stores or shows it speaks of it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A frame: one picture of a stream, and its place in Kafka."""
+"""A frame: one picture of a stream; and the partition that it is read from."""
 
 from __future__ import annotations
 

@@ -21,7 +21,7 @@ class Backpressure:
     def __init__(
         self, most: int, committed: Callable[[int], int | None], clock: Callable[[], float] = time.monotonic
     ) -> None:
-        """Ask for the group's place at most a few times a second.
+        """Ask for the group's offset at most a few times a second.
 
         Args:
             most: frames of its partition, from the source's first one on, that are not classified yet.
