@@ -163,7 +163,7 @@ def _uploads(
     erase: Callable[[EventFilter], Erased],
     on_alert: Callable[[Alert], None],
 ) -> Uploads | None:
-    """The service that takes files, or None, with a warning, where no folder can be used: all else goes on without."""
+    """The service that takes files, or None, with a warning, where no folder can be used for it."""
     try:
         folder = UploadFolder(Home(settings.home).uploads)
     except SettingError as error:
