@@ -1,4 +1,4 @@
-"""Write src/services/kafka.lock anew: every jar that the given Kafka needs, with its SHA-256.
+"""Write src/embedded/kafka.lock anew: every jar that the given Kafka needs, with its SHA-256.
 
 python scripts/lock_kafka.py 4.3.0
 """
@@ -11,7 +11,7 @@ from pathlib import Path
 import click
 import jgo
 
-LOCK = Path(__file__).resolve().parents[1] / "src" / "services" / "kafka.lock"
+LOCK = Path(__file__).resolve().parents[1] / "src" / "embedded" / "kafka.lock"
 SLF4J = "1.7.36"  # the line of slf4j-api that Kafka uses; without a binding it logs nothing
 
 

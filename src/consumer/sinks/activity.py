@@ -11,7 +11,6 @@ import logging
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import replace
-from typing import Protocol
 
 from framewatch.activity.breaches import Breaches
 from framewatch.activity.episodes import EpisodeTracker
@@ -21,33 +20,12 @@ from framewatch.consumer.sinks.base import Sink
 from framewatch.errors import StoreUnavailable
 from framewatch.model.alert import Alert
 from framewatch.model.episode import Episode
+from framewatch.storage.interface import AlertStore, EpisodeStore
 
 _log = logging.getLogger(__name__)
 
 
-class Episodes(Protocol):
-    """Where episodes go: see storage.episodes.EpisodeStore."""
-
-    def setup(self) -> None: ...  # noqa: D102
-
-    def save(self, episodes: Sequence[Episode]) -> None: ...  # noqa: D102
-
-    def latest(self, stream: str, since_us: int) -> list[Episode]: ...  # noqa: D102
-
-
-class Alerts(Protocol):
-    """Where alerts go: see storage.alerts.AlertStore."""
-
-    def setup(self) -> None: ...  # noqa: D102
-
-    def add(self, alert: Alert) -> bool: ...  # noqa: D102
-
-    def end(self, alert_id: str, until_us: int) -> None: ...  # noqa: D102
-
-    def open(self) -> list[Alert]: ...  # noqa: D102
-
-
-def end_alerts(stream: str, episodes: Episodes, alerts: Alerts, on_alert: Callable[[Alert], None]) -> None:
+def end_alerts(stream: str, episodes: EpisodeStore, alerts: AlertStore, on_alert: Callable[[Alert], None]) -> None:
     """No frame of this stream will come any more: end its alerts with the last that was seen.
 
     Args:
@@ -72,8 +50,8 @@ class ActivitySink(Sink):
 
     def __init__(
         self,
-        episodes: Episodes,
-        alerts: Alerts,
+        episodes: EpisodeStore,
+        alerts: AlertStore,
         rules: Sequence[Rule],
         gap_us: int,
         on_alert: Callable[[Alert], None],

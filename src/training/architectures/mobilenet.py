@@ -23,7 +23,7 @@ _FIRST_UPPER: Final = "block_13_expand"
 
 
 def mobilenet(spec: InputSpec, classes: int, training: bool) -> keras.Model:
-    """MobileNetV2 with one dense layer on it: any kind of pictures (project C: smoking or not, a softmax of two).
+    """MobileNetV2 with one dense layer on it: any kind of pictures.
 
     Args:
         spec: of its pictures, red green blue, 224x224 for ImageNet's weights.
@@ -38,7 +38,7 @@ def mobilenet(spec: InputSpec, classes: int, training: bool) -> keras.Model:
 
 
 def mobilenet_lstm(spec: InputSpec, classes: int, training: bool) -> keras.Model:
-    """MobileNetV2 on each frame, an LSTM over the frames and two dense layers (project D).
+    """MobileNetV2 on each frame, an LSTM over the frames and two dense layers (human actions).
 
     The frames go through the backbone as one batch. That gives what Keras's ``TimeDistributed`` gives, whose exported
     form holds the way through the backbone once for each frame. Unrolled, the LSTM can be exported.
