@@ -172,6 +172,21 @@ def test_an_event_opens_by_the_keyboard_with_crop_scores_and_the_whole_frame_fro
     wait_for(lambda: page.run(focused) == event, "the focus back where it was")
 
 
+def test_a_field_of_an_event_that_the_page_has_no_place_for_stands_among_its_facts(
+    page: Browser, stack: Stack
+) -> None:
+    wait_for(lambda: len(rows(page)) > 0, "the log")
+    (event,) = stack.ask("/events", limit=1)["events"][:1]
+    page.run(
+        "import('/static/parts/event-dialog.js').then(({ openEvent }) => openEvent(arguments[0]))",
+        event | {"mood": "calm", "glasses": None},
+    )
+    wait_for(lambda: "calm" in page.text("#event .facts"), "the fact")
+    names = page.run("return [...document.querySelectorAll('#event .facts dt')].map((name) => name.textContent)")
+    assert [*names] == ["Stream", "Time", "Frame", "Model", "Box", "Kafka", "mood"]
+    page.driver.switch_to.active_element.send_keys(Keys.ESCAPE)
+
+
 def test_the_browsers_way_back_closes_an_opened_event(page: Browser) -> None:
     go(page, "#/events")
     wait_for(lambda: len(rows(page, "events")) > 3, "the log")
@@ -312,6 +327,8 @@ def test_alerts_are_counted_and_shown_with_their_rule(page: Browser, stack: Stac
     wait_for(lambda: stack.ask("/alerts")["alerts"] != [], "an alert", 90)
     go(page, "#/alerts")
     wait_for(lambda: "anybody at all" in page.text(".rules"), "the rule")
+    rules = page.run("return [...document.querySelectorAll('.rules li')].map((item) => item.textContent)")
+    assert rules == [f"{rule['name']}: {rule['text']}" for rule in stack.ask("/rules")["rules"]]
 
     def alike() -> bool:  # asked again and again: they come and end meanwhile
         alerts: list[dict[str, Any]] = stack.ask("/alerts", limit=200)["alerts"]

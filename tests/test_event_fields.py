@@ -72,6 +72,7 @@ from framewatch.web.event_schemas import EventOut
 event = Event("door", "r", 1, 10**15, 0, "face", 0.5, "m", 0, 0, mood="calm")
 document = to_document(event)
 assert from_document(document) == event
+assert from_document({name: value for name, value in document.items() if name != "mood"}).mood == ""  # stored before
 header, row = csv.reader(io.StringIO(b"".join(as_csv([[event]])).decode()))
 print(json.dumps({
     "document": document["mood"],

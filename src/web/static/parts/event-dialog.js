@@ -10,6 +10,12 @@ import { detectionOf, drawOver, overlay } from "./overlay.js";
 /** @typedef {import("../lib/types.js").DetectedEvent} DetectedEvent */
 /** @typedef {(event: DetectedEvent, step: number) => DetectedEvent | null} Neighbour */
 
+// What the dialog has a place for. Any other field of the API stands among the facts, under its own name.
+const PLACED = new Set(
+  `id stream run frame file index timestamp time_us label confidence boundingbox landmarks scores model partition
+  offset url crop_url frame_url`.split(/\s+/),
+);
+
 /** Reading a whole frame, which may be given up. */
 class FrameReader {
   constructor() {
@@ -131,6 +137,7 @@ class EventDialog {
   /** @param {DetectedEvent} event */
   #facts(event) {
     const streamLink = `#/stream/${encodeURIComponent(event.stream)}`;
+    /** @type {Record<string, string | HTMLElement>} */
     const rows = {
       Stream: make("a", { href: streamLink, click: () => this.dialog.close() }, event.stream),
       Time: `${exact(event.time_us)} (${ago(event.time_us)})`,
@@ -140,6 +147,9 @@ class EventDialog {
       Box: event.boundingbox ? event.boundingbox.join(", ") : "whole frame",
       Kafka: `partition ${event.partition}, offset ${event.offset}`,
     };
+    for (const [name, value] of Object.entries(event)) {
+      if (!PLACED.has(name) && value !== null) rows[name] = String(value);
+    }
     const list = make("dl", { class: "facts" });
     for (const [name, value] of Object.entries(rows)) list.append(make("dt", {}, name), make("dd", {}, value));
     return list;

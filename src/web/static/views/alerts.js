@@ -51,17 +51,11 @@ function itemOf(alert) {
 }
 
 /**
- * A rule in a sentence.
- * @param {any} rule
+ * A rule in a sentence: the server's own, of whatever kind it is.
+ * @param {{ name: string, label: string, text: string }} rule
  */
 function ruleOf(rule) {
-  const parts = [
-    rule.text,
-    rule.between_hours?.length ? `between ${rule.between_hours.join(" and ")} ${rule.timezone ?? ""}`.trim() : "",
-    rule.on_stream?.length ? `on ${[rule.on_stream].flat().join(", ")}` : "",
-    rule.confidence ? `with a confidence of at least ${rule.confidence}` : "",
-  ];
-  return make("li", {}, make("strong", {}, rule.name), ": ", chip(rule.label), parts.filter(Boolean).join(", "));
+  return make("li", {}, make("strong", {}, rule.name), ": ", chip(rule.label), rule.text.slice(rule.label.length));
 }
 
 class AlertsView {
