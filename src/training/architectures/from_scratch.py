@@ -80,7 +80,7 @@ def cnn(spec: InputSpec, classes: int, training: bool) -> keras.Model:
 
 
 def deepface(spec: InputSpec, classes: int, training: bool) -> keras.Model:
-    """The face-emotion network of docs/coming-from.md, after DeepFace: 18,518,439 parameters at 152x152, seven classes.
+    """The face-emotion network of docs/coming-from.md: 18,518,439 parameters at 152x152, seven classes.
 
     Its last layer is a softmax. It was a ReLU there, which gives no shares and learns nothing where all are 0.
 
