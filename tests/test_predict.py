@@ -978,7 +978,7 @@ def test_the_page_says_what_to_do_about_what_went_wrong(
     with site.server:
         browser.open(f"http://127.0.0.1:{site.port}/#/try")
         for file, words in (
-            (bad, "Not answered: not-a-picture: 10 bytes"),
+            (bad, "Not analyzed: not-a-picture: 10 bytes"),
             (large, "This file has 0.2 MB; at most 0.1 are allowed: send a smaller one."),
             (good, "no face was found"),
             (good, "Busy: more than 2 pictures a minute from 127.0.0.1: try again in"),

@@ -305,7 +305,7 @@ def test_a_worker_told_to_end_while_the_store_is_away_ends_and_what_it_had_comes
     gate.shut()
     worker = lake.consume()
     lake.produce()
-    before = heard(worker, "waiting for it")
+    before = heard(worker, "retrying")
     wait_for(lambda: lake.received() >= 12, "all pictures in its hands")
     code, log = ended(worker, signal.SIGTERM)
     assert code == 0, before + log

@@ -219,6 +219,7 @@ class Loses(Consumer):
             self.on_lost(self, self.assignment())
         if self.away and self.back.is_set():
             try:
+                self.resume(self.assignment())  # before the seek, which it would undo
                 for partition in self.assignment():
                     low, high = self.get_watermark_offsets(partition)
                     self.seek(KafkaPartition(partition.topic, partition.partition, max(low, min(high, self.at))))
@@ -227,7 +228,6 @@ class Loses(Consumer):
             self.lost.clear()
             self.back.clear()
             self.away = False
-            self.resume(self.assignment())
         return super().poll(timeout)
 
 

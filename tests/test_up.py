@@ -114,6 +114,7 @@ def ended_at_last(up: Up) -> Iterator[Up]:
                 psutil.Process(pid).kill()
 
 
+@pytest.mark.alone  # with the next one, which starts what this one has left
 def test_it_shows_the_video_and_ctrl_c_ends_all_of_it(up: Up) -> None:
     up.start(SAMPLE, "--loop")
     up.seconds_to_picture()
@@ -127,6 +128,7 @@ def test_it_shows_the_video_and_ctrl_c_ends_all_of_it(up: Up) -> None:
     assert is_free(up.port)
 
 
+@pytest.mark.alone
 def test_a_second_start_shows_its_first_picture_within_eight_seconds_and_keeps_what_was_stored(up: Up) -> None:
     up.start(SAMPLE, "--loop", "--run", "second")
     assert up.seconds_to_picture() < 8

@@ -659,9 +659,10 @@ def test_health_is_503_exactly_when_a_part_is_down(endpoints: Endpoints) -> None
         def said() -> list[dict[str, Any]]:
             return [client.get("/health").get_json() for client in clients]
 
+        problems = [None, "no answer", None, "no answer"]
         wait_for(lambda: [(s["broker"], s["store"]) for s in said()] == states, "what is up and down")
+        wait_for(lambda: [s["problem"] for s in said()] == problems, "what is wrong")
         assert [s["status"] for s in said()] == ["healthy", "unhealthy", "unhealthy", "unhealthy"]
-        assert [s["problem"] for s in said()] == [None, "no answer", None, "no answer"]
         assert [client.get("/health").status_code for client in clients] == [200, 503, 503, 503]
 
 
