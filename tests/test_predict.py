@@ -979,7 +979,7 @@ def test_the_page_says_what_to_do_about_what_went_wrong(
         browser.open(f"http://127.0.0.1:{site.port}/#/try")
         for file, words in (
             (bad, "Not analyzed: not-a-picture: 10 bytes"),
-            (large, "This file has 0.2 MB; at most 0.1 are allowed: send a smaller one."),
+            (large, "This file is too large: 0.2 MB. The limit is 0.1 MB."),
             (good, "no face was found"),
             (good, "Busy: more than 2 pictures a minute from 127.0.0.1: try again in"),
         ):
@@ -989,7 +989,7 @@ def test_the_page_says_what_to_do_about_what_went_wrong(
         site.hub.close()
     site.predictor.close()
     send(browser, good)
-    assert browser.text("#said").startswith("The server does not answer. See that it runs")
+    assert browser.text("#said").startswith("Cannot reach the server. Check that it is running")
     assert browser.run("return document.querySelectorAll('#history > li').length") == 1
 
 
