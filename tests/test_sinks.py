@@ -204,7 +204,7 @@ def test_pruning_goes_on_where_one_store_does_not_answer_and_comes_again() -> No
 class Loses(Consumer):
     """A client that loses its partitions when it is told to, and gets them back where another worker has come to."""
 
-    lost, back = threading.Event(), threading.Event()
+    lost, gone, back = threading.Event(), threading.Event(), threading.Event()
     away = False
     at = 0
 
@@ -217,6 +217,7 @@ class Loses(Consumer):
             self.away = True
             self.pause(self.assignment())
             self.on_lost(self, self.assignment())
+            self.gone.set()
         if self.away and self.back.is_set():
             try:
                 self.resume(self.assignment())  # before the seek, which it would undo
@@ -301,6 +302,7 @@ def test_after_lost_partitions_a_running_alert_goes_on_and_none_is_raised_twice(
             lambda: database["episodes"].find_one({"end_us": start_us + 59 * 100_000}) is not None, "the episode"
         )
         Loses.lost.set()
+        assert Loses.gone.wait(30)
         send(60, 120)
         other = ActivitySink(EpisodeStore(database), AlertStore(database), rules, 2_000_000, alerts.append)
         other.add([seen(number, start_us + number * 100_000) for number in range(60, 120)])
