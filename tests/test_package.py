@@ -13,6 +13,7 @@ import zipfile
 from importlib.metadata import packages_distributions
 from pathlib import Path
 
+import click
 import pytest
 
 from conftest import REPOSITORY, SAMPLE, Services
@@ -115,7 +116,7 @@ def cpu_of_help() -> float:
 
 @pytest.mark.parametrize("name", COMMANDS)
 def test_the_line_of_a_command_is_the_beginning_of_its_own_help(name: str) -> None:
-    command = cli.get_command(None, name)  # type: ignore[arg-type]  # which needs none
+    command = cli.get_command(click.Context(cli), name)
     assert command is not None and command.help is not None
     assert " ".join(command.help.split()).startswith(COMMANDS[name].help.removesuffix("."))
 

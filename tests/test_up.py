@@ -230,8 +230,8 @@ def test_two_sources_of_one_name_are_two_streams_and_told(up: Up, tmp_path: Path
         write_video(tmp_path / folder / "video.avi", "MJPG", 30)
     up.folder = tmp_path
     up.start("hall/video.avi", "door/video.avi", "--run", "same")
-    for name in ("hall-video", "door-video"):
-        wait_for(lambda name=name: f"stream    {name} " in up.said(), name, 150)  # type: ignore[misc]
+    names = ("hall-video", "door-video")
+    wait_for(lambda: all(f"stream    {name} " in up.said() for name in names), "both names on the console", 150)
     wait_for(lambda: {"hall-video", "door-video"} <= up.streams(), "both streams", 60)
     assert "video" not in up.streams()
     assert up.end() == 0
