@@ -203,8 +203,8 @@ def test_a_frozen_backbone_stays_as_it_was_and_then_only_its_upper_layers_change
         data, recipe, phases, tmp_path / "state", 1, Heard(),
     )  # fmt: skip
     assert best_weights(over).is_file()
+    model = recipe.build(TINY, 2, True)
     for (phase, state), last_same in zip(over, ("Conv_1", "block_12_project"), strict=True):
-        model = recipe.build(TINY, 2, True)
         model.load_weights(state.best_weights)
         after = model.get_layer(BACKBONE)
         changed = [
