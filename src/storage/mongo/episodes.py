@@ -141,14 +141,19 @@ class EpisodeStore:
         cut = 0
         if until_us is not None:
             beyond = _overlapping(where) | {"end_us": between(until_us, None)}
-            for episode in readable(list(self._timeline.rows(beyond)), from_document):
-                self._write([left for left in remains([episode], [where]) if left.start_us >= until_us])
+            if episodes := list(readable(list(self._timeline.rows(beyond)), from_document)):
+                erased = self._erased_since(episodes)
+                pieces = remains(episodes, {where} | erased)
+                self._write([piece for piece in pieces if piece.start_us >= until_us])
+                for later in self._erased_since(episodes) - erased:
+                    self._take_out(later)  # erased in between: it may not have seen what was just written
         if since_us is not None:
             before = name_query(where) | {"start_us": between(None, since_us), "end_us": between(since_us, None)}
             for episode in readable(list(self._timeline.rows(before)), from_document):
                 for left in remains([episode], [where]):
                     if left.id == episode.id:
-                        fewer = {"$set": {"end_us": left.end_us, "frames": left.frames}}
+                        # By $min: what another erasing has cut meanwhile stays cut.
+                        fewer = {"$min": {"end_us": left.end_us, "frames": left.frames}}
                         self._episodes.update_one({"_id": episode.id}, fewer)
                 cut += 1
         inside = name_query(where) | {"start_us": between(since_us, until_us)}
