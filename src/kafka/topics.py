@@ -120,14 +120,19 @@ def ensure_dead_letter_topic(bootstrap: str, topic: str, replication: int, optio
         TopicRefused: the topic may not be made.
     """
     ensure_topic(bootstrap, topic, 1, replication, options, max_record_bytes=None)
+    limit_bytes = topic_setting(make_admin(bootstrap, options), topic, "max.message.bytes")
+    return _DEFAULT_LIMIT_BYTES if limit_bytes is None else limit_bytes
+
+
+def topic_setting(admin: AdminClient, topic: str, name: str) -> int | None:
+    """A setting of the topic that is a whole number; None where no broker tells it."""
     asked = ConfigResource(ResourceType.TOPIC, topic)
     try:
-        admin = make_admin(bootstrap, options)  # once dropped it ends, and its requests with it
         answer = admin.describe_configs([asked], request_timeout=_LEADER_S)[asked].result(_LEADER_S + 1)
-        return int(answer["max.message.bytes"].value)
+        return int(answer[name].value)
     except (KafkaException, TimeoutError, KeyError, TypeError, ValueError) as error:
-        _log.debug("limit of topic %s: %s", topic, error)
-        return _DEFAULT_LIMIT_BYTES
+        _log.debug("%s of topic %s: %s", name, topic, error)
+        return None
 
 
 def _without_leader(admin: AdminClient, topic: str, timeout_s: float) -> list[int]:

@@ -62,10 +62,7 @@ class EpisodeStore:
         if not episodes:
             return
         with store_errors(f"storing {len(episodes)} episodes"):
-            erased = self._erased_since(episodes)
-            self._write(remains(episodes, erased))
-            for where in self._erased_since(episodes) - erased:
-                self._take_out(where)  # erased in between: the erasing may not have seen what was just written
+            self._write(episodes)
 
     def latest(self, stream: str, since_us: int) -> list[Episode]:
         """Episodes of the stream that ended at or after the time, oldest first: what a worker goes on with."""
@@ -129,8 +126,14 @@ class EpisodeStore:
             return self._timeline.delete(ended)
 
     def _write(self, episodes: Sequence[Episode]) -> None:
-        if episodes:
-            self._episodes.bulk_write([_growth(episode) for episode in episodes], ordered=False)
+        """Write what nobody has erased of them."""
+        if not episodes:
+            return
+        erased = self._erased_since(episodes)
+        if left := remains(episodes, erased):
+            self._episodes.bulk_write([_growth(episode) for episode in left], ordered=False)
+        for where in self._erased_since(episodes) - erased:
+            self._take_out(where)  # erased in between: the erasing may not have seen what was just written
 
     def _take_out(self, where: EventFilter) -> int:
         """Cut the episodes that reach over an end of the period and delete those that begin in it.
@@ -141,12 +144,8 @@ class EpisodeStore:
         cut = 0
         if until_us is not None:
             beyond = _overlapping(where) | {"end_us": between(until_us, None)}
-            if episodes := list(readable(list(self._timeline.rows(beyond)), from_document)):
-                erased = self._erased_since(episodes)
-                pieces = remains(episodes, {where} | erased)
-                self._write([piece for piece in pieces if piece.start_us >= until_us])
-                for later in self._erased_since(episodes) - erased:
-                    self._take_out(later)  # erased in between: it may not have seen what was just written
+            for episode in readable(list(self._timeline.rows(beyond)), from_document):
+                self._write([piece for piece in remains([episode], [where]) if piece.start_us >= until_us])
         if since_us is not None:
             before = name_query(where) | {"start_us": between(None, since_us), "end_us": between(since_us, None)}
             for episode in readable(list(self._timeline.rows(before)), from_document):
