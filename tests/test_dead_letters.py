@@ -9,7 +9,7 @@ from functools import partial
 
 import numpy as np
 import pytest
-from confluent_kafka import Consumer, Producer
+from confluent_kafka import OFFSET_BEGINNING, Consumer, Producer, TopicPartition
 from confluent_kafka.admin import NewTopic
 from pymongo.database import Database
 
@@ -43,10 +43,9 @@ def letters(endpoints: Endpoints, topic: str) -> Iterator[Callable[[int], list[d
     name = dead_letter_topic(topic)
 
     def read(n: int) -> list[dict[str, bytes]]:
-        consumer = Consumer(
-            {"bootstrap.servers": endpoints.kafka, "group.id": secrets.token_hex(4), "auto.offset.reset": "earliest"}
-        )
-        consumer.subscribe([name])
+        consumer = Consumer({"bootstrap.servers": endpoints.kafka, "group.id": secrets.token_hex(4)})
+        partitions = consumer.list_topics(name, 30).topics[name].partitions
+        consumer.assign([TopicPartition(name, number, OFFSET_BEGINNING) for number in partitions])
         found: list[dict[str, bytes]] = []
         deadline = time.monotonic() + 60
         while len(found) < n and time.monotonic() < deadline:
