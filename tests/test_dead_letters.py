@@ -5,6 +5,7 @@ from __future__ import annotations
 import secrets
 import time
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from functools import partial
 
 import numpy as np
@@ -18,7 +19,7 @@ from framewatch.consumer.processing import ConsumedRecord, DeadLetter
 from framewatch.consumer.sinks.dead_letters import DeadLetterSink
 from framewatch.consumer.stats import Stats
 from framewatch.embedded.home import Endpoints
-from framewatch.errors import TopicRefused
+from framewatch.errors import BrokerUnavailable, TopicRefused
 from framewatch.kafka.clients import make_admin, make_dead_letter_producer
 from framewatch.kafka.record import Record, to_record
 from framewatch.kafka.topics import ensure_dead_letter_topic
@@ -170,7 +171,14 @@ def test_a_topic_that_is_deleted_is_made_again(
     admin = make_admin(endpoints.kafka, {})
     admin.delete_topics([name])[name].result(20)
     wait_for(lambda: name not in admin.list_topics(timeout=5).topics, "the deletion")
-    sink.add_dead_letters([dead(1, b"b")])
+
+    def taken() -> bool:  # as the writer does it: the client may lose the deleted topic's broker for a moment
+        with suppress(BrokerUnavailable):
+            sink.add_dead_letters([dead(1, b"b")])
+            return True
+        return False
+
+    wait_for(taken, "the dead letter")
     assert [letter["value"] for letter in letters(1)] == [b"b"]
     assert stats.counts()["dropped"] == 0
     sink.close()
