@@ -114,6 +114,17 @@ class Browser:
         messages = [str(entry["message"]) for entry in entries if entry["level"] in ("SEVERE", "WARNING")]
         return [text for text in messages if "net::ERR_" not in text and "503" not in text]
 
+    def complains_of(self, part: str) -> None:
+        """Wait until the console has the line that it writes of itself some time after the page has its answer."""
+        said: list[str] = []
+
+        def told() -> bool:
+            said.extend(self.complaints())
+            return bool(said)
+
+        wait_for(told, f"{part} in the console")
+        assert all(part in line for line in said), said
+
 
 @pytest.fixture(scope="module")
 def chrome(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:

@@ -72,6 +72,7 @@ def clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def only_misses_what_was_deleted(page: Browser) -> bool:
     """Whether nothing is in the console but pictures that were deleted while the page was asking for them."""
     page.driver.get("about:blank")  # which asks for nothing more
+    wait_for(lambda: page.run("return location.href") == "about:blank", "the end of its questions")
     return all(("/crop.jpg" in line or "/snapshot/" in line) and "404" in line for line in page.complaints())
 
 
@@ -197,13 +198,6 @@ def test_the_browsers_way_back_closes_an_opened_event(page: Browser) -> None:
     assert page.run("return document.querySelector('[data-view=events]').hidden")
 
 
-def test_what_is_wrong_with_a_filter_is_said_once(page: Browser) -> None:
-    go(page, "#/events?stream=foo%2Fbar")
-    wait_for(lambda: "stream" in page.text("[data-view=events] .state"), "what is wrong")
-    assert page.text("[data-view=events] .state").count("stream") == 1
-    page.complaints()  # the console tells of the answer 422
-
-
 def test_a_period_that_is_not_in_the_list_is_kept_by_the_form(page: Browser) -> None:
     go(page, "#/events?since=2h")
     chosen = "const [choice] = document.querySelectorAll('[data-view=events] select'); "
@@ -227,14 +221,7 @@ def test_a_frame_that_kafka_keeps_no_more_says_so(page: Browser, stack: Stack) -
     page.run(f"{find}.firstChild.click()", event["id"])
     wait_for(lambda: "not available" in page.text(".whole figcaption"), "why there is no frame")
     assert "Kafka" in page.text(".whole figcaption")
-    said: list[str] = []
-
-    def told() -> bool:
-        said.extend(page.complaints())
-        return bool(said)
-
-    wait_for(told, "the answer 410 in the console")
-    assert all("410" in line for line in said)
+    page.complains_of("410")
 
 
 def test_a_dropped_picture_gets_its_five_best_at_once_and_is_kept_in_the_history(page: Browser, stack: Stack) -> None:
