@@ -37,6 +37,7 @@ class Stack:
     services: Services
     folder: Path
     options: tuple[object, ...] = ()
+    environment: dict[str, str] = field(default_factory=dict)
     port: int = field(default_factory=free_port)
     name: str = field(default_factory=lambda: f"page-{secrets.token_hex(4)}")
     processes: list[subprocess.Popen[bytes]] = field(default_factory=list)
@@ -67,7 +68,7 @@ class Stack:
         with (self.folder / "log").open("ab") as log:
             process = subprocess.Popen(
                 [sys.executable, "-c", "from framewatch.cli import main; main()", *map(str, arguments)],
-                env=self.services.environment(),
+                env={**self.services.environment(), **self.environment},
                 cwd=REPOSITORY,
                 stdout=log,
                 stderr=log,
