@@ -182,7 +182,7 @@ def test_the_page_shows_what_comes_and_gets_over_a_server_that_was_away(
     assert browser.width() == 0
     place = browser.place()
 
-    framewatch("produce", SAMPLE, "--loop", "--topic", topic)
+    framewatch("produce", SAMPLE, "--loop", "--fps", 8, "--topic", topic)
     wait_for(lambda: browser.width() == 640, "the picture")
     assert browser.place() == place  # nothing jumped
     wait_for(browser.moves, "a picture that moves")
