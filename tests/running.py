@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import cv2
 import requests
 
 from conftest import REPOSITORY, SAMPLE, Services, wait_for
@@ -36,6 +37,7 @@ class Stack:
     services: Services
     folder: Path
     options: tuple[object, ...] = ()
+    environment: dict[str, str] = field(default_factory=dict)
     port: int = field(default_factory=free_port)
     name: str = field(default_factory=lambda: f"page-{secrets.token_hex(4)}")
     processes: list[subprocess.Popen[bytes]] = field(default_factory=list)
@@ -66,7 +68,7 @@ class Stack:
         with (self.folder / "log").open("ab") as log:
             process = subprocess.Popen(
                 [sys.executable, "-c", "from framewatch.cli import main; main()", *map(str, arguments)],
-                env=self.services.environment(),
+                env={**self.services.environment(), **self.environment},
                 cwd=REPOSITORY,
                 stdout=log,
                 stderr=log,
@@ -92,6 +94,20 @@ class Stack:
             process.wait()
 
 
+def excerpt(path: Path) -> Path:
+    """Every third picture of six seconds of the sample, most of them with a face, as a video."""
+    source = cv2.VideoCapture(str(SAMPLE))
+    size = (int(source.get(cv2.CAP_PROP_FRAME_WIDTH)), int(source.get(cv2.CAP_PROP_FRAME_HEIGHT)))
+    written = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*"mp4v"), 10, size)
+    for number in range(210):
+        assert source.grab()
+        if number >= 30 and number % 3 == 0:
+            written.write(source.retrieve()[1])
+    written.release()
+    source.release()
+    return path
+
+
 @contextmanager
 def running(services: Services, folder: Path, *options: object) -> Iterator[Stack]:
     """A worker that reads faces' emotions in a sample that runs for ever."""
@@ -99,7 +115,8 @@ def running(services: Services, folder: Path, *options: object) -> Iterator[Stac
     ensure_topic(services.endpoints.kafka, stack.name, 2, 1, {})
     try:
         stack.consume()
-        stack.produce("--loop", "--fps", 10)  # slow enough for a busy machine
+        # Slow, for it runs all along; a short one, so that what it shows comes again soon all the same.
+        stack.produce("--loop", "--fps", 3, source=excerpt(folder / SAMPLE.name))
         wait_for(lambda: stack.ask("/events")["events"] != [], "the first events", 90)
         yield stack
     finally:

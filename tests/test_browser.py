@@ -114,6 +114,17 @@ class Browser:
         messages = [str(entry["message"]) for entry in entries if entry["level"] in ("SEVERE", "WARNING")]
         return [text for text in messages if "net::ERR_" not in text and "503" not in text]
 
+    def complains_of(self, part: str) -> None:
+        """Wait until the console has the line that it writes of itself some time after the page has its answer."""
+        said: list[str] = []
+
+        def told() -> bool:
+            said.extend(self.complaints())
+            return bool(said)
+
+        wait_for(told, f"{part} in the console")
+        assert all(part in line for line in said), said
+
 
 @pytest.fixture(scope="module")
 def chrome(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
@@ -171,7 +182,7 @@ def test_the_page_shows_what_comes_and_gets_over_a_server_that_was_away(
     assert browser.width() == 0
     place = browser.place()
 
-    framewatch("produce", SAMPLE, "--loop", "--topic", topic)
+    framewatch("produce", SAMPLE, "--loop", "--fps", 8, "--topic", topic)
     wait_for(lambda: browser.width() == 640, "the picture")
     assert browser.place() == place  # nothing jumped
     wait_for(browser.moves, "a picture that moves")

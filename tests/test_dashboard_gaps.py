@@ -16,6 +16,7 @@ from pymongo.database import Database
 
 from conftest import wait_for
 from framewatch.live.feed import Feed
+from framewatch.model.alert import Alert
 from framewatch.model.event import Event
 from framewatch.model.filters import EventFilter
 from framewatch.storage.mongo.documents import Document
@@ -76,6 +77,37 @@ class Page:
         """End every connection of the browser, as a network does."""
         for connection in set(self.site.server.connections):
             connection.cut()
+
+    def tell(self, text: str) -> None:
+        """Return when the page has heard this alert, and with it that its feed has begun and all that came before."""
+        alert = Alert("rule", "door", "happy", self.t0_us, self.t0_us, 1.0, text)
+
+        def heard() -> bool:
+            self.feed.publish_alert(alert)  # until somebody listens
+            return self.browser.text("#announcer") == f"Alert: {text}"
+
+        wait_for(heard, "word of an alert")
+
+    def count_questions(self) -> None:
+        """Begin to write down what the page asks for; answers about events wait while `hold` is set."""
+        self.run("""
+            const ask = window.fetch;
+            Object.assign(window, { asked: [], answered: [], hold: false });
+            window.fetch = async (address, options) => {
+                window.asked.push(address);
+                const answer = await ask(address, options);
+                await answer.clone().text();
+                window.answered.push(address);
+                while (window.hold && address.startsWith('/events?'))
+                    await new Promise((resolve) => setTimeout(resolve, 10));
+                return answer;
+            }""")
+
+    def number(self, list_: str, start: str) -> int:
+        """How many were "asked" or "answered" whose address starts so."""
+        return int(
+            self.run("return window[arguments[0]].filter((one) => one.startsWith(arguments[1])).length", list_, start)
+        )
 
     def ids(self, view: str = "live") -> list[str]:
         """Of the rows: one for each event, "" for a gap."""
@@ -189,8 +221,10 @@ def test_a_log_that_was_scrolled_does_not_move_when_its_tab_is_seen_again(page: 
 
 
 def test_what_the_store_has_no_more_goes_from_the_log_when_its_tab_is_seen_again(page: Page) -> None:
-    page.happen(20)
+    page.happen(6)
     opened(page)
+    loaded = "return [...document.querySelectorAll('[data-view=live] .row img')].every((image) => image.complete)"
+    wait_for(lambda: bool(page.run(loaded)), "their crops, which nobody can ask for later")
     with page.hidden():
         page.store.delete(EventFilter())
         missed = page.happen(30)
@@ -246,3 +280,69 @@ def test_a_server_that_comes_back_leaves_a_scrolled_log_where_it_is(page: Page) 
     wait_for(lambda: page.browser.text("[data-view=events] .pill:not([hidden])") == "10 new", "word of what is new")
     assert same(page, ids(before), "events")
     assert page.run("return document.querySelector('[data-view=events] .scroller').scrollTop") == 300
+
+
+STATE = "[data-view=events] .state"
+
+
+@pytest.mark.parametrize("begins", ["before", "meanwhile", "after"])
+def test_what_is_wrong_with_a_filter_is_asked_and_said_once(page: Page, begins: str) -> None:
+    """Whenever the feed begins anew: that is when a log asks for what it has missed."""
+    page.happen(2)
+    opened(page)
+    page.count_questions()
+    page.run("window.hold = true")
+    go(page.browser, "#/events?stream=foo%2Fbar")
+    wait_for(lambda: page.number("answered", "/events?stream=foo") == 1, "the answer")
+    if begins == "meanwhile":
+        page.cut()
+        page.tell("the feed has begun anew")
+    page.run("window.hold = false")
+    wait_for(lambda: "stream" in page.browser.text(STATE), "what is wrong")
+    said = page.browser.text(STATE)
+    assert said.count("stream") == 1
+    if begins == "after":
+        page.cut()
+        page.tell("the feed has begun anew")
+    page.tell("all is told")
+    assert page.browser.text(STATE) == said
+    assert page.number("asked", "/events?stream=foo") == 1
+    page.browser.complains_of("422")
+
+
+def test_no_event_comes_into_a_log_whose_filters_are_wrong(page: Page) -> None:
+    page.happen(2)
+    opened(page)
+    go(page.browser, "#/events?since=yesterday")  # of which the page alone cannot tell whether an event is meant
+    wait_for(lambda: "since" in page.browser.text(STATE), "what is wrong")
+    said = page.browser.text(STATE)
+    page.feed.publish(page.made(2))
+    page.tell("all is told")
+    assert page.ids("events") == []
+    assert page.browser.text(STATE) == said
+    page.browser.complains_of("422")
+    go(page.browser, "#/events")
+    wait_for(lambda: len(page.ids("events")) == 2, "the log, with other filters")
+
+
+def test_a_log_that_could_not_be_read_does_not_say_that_it_is_empty(page: Page) -> None:
+    stored = page.happen(2)
+    opened(page)
+    page.run("""
+        const ask = window.fetch;
+        window.fetch = (address, options) => window.broken && address.startsWith('/events?')
+            ? Promise.reject(new TypeError('cut')) : ask(address, options);
+        window.broken = true""")
+    go(page.browser, "#/events?label=sad")
+    wait_for(lambda: "Cannot reach the server" in page.browser.text(STATE), "that it was not read")
+    page.cut()
+    page.tell("the feed has begun anew")
+    come = page.made(2)
+    page.store.add(come)
+    page.feed.publish(come)
+    page.tell("all is told")
+    assert "Cannot reach the server" in page.browser.text(STATE)
+    page.run("window.broken = false")
+    page.cut()
+    sad = [event.id for event in (*come[::-1], *stored) if event.label == "sad"]
+    wait_for(lambda: page.ids("events") == sad and page.browser.text(STATE) == "", "all of it")

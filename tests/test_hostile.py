@@ -6,7 +6,6 @@ import base64
 import json
 import re
 import resource
-import select
 import socket
 import statistics
 import struct
@@ -24,7 +23,7 @@ import pytest
 from conftest import SAMPLE, Services, wait_for
 from framewatch.ports import accepts
 from shared import free_port
-from test_web import measured
+from test_web import in_process, measured
 
 PASSWORD = "a long password"
 KNOWN = "Authorization: Basic " + base64.b64encode(f"framewatch:{PASSWORD}".encode()).decode()
@@ -67,6 +66,18 @@ class Worker:
         """A figure of the process as the system gives it: kB, or a count."""
         lines = Path(f"/proc/{self.process.pid}/status").read_text().splitlines()
         return next(int(line.split()[1]) for line in lines if line.startswith(f"{name}:"))
+
+    def settle(self) -> None:
+        """Return when it has been as many threads for a second: some of its own begin after it has answered."""
+        known, since_s = 0, time.monotonic()
+
+        def is_steady() -> bool:
+            nonlocal known, since_s
+            if (threads := self.said("Threads")) != known:
+                known, since_s = threads, time.monotonic()
+            return time.monotonic() - since_s > 1
+
+        wait_for(is_steady, "all its threads")
 
     def files(self) -> int:
         return sum(1 for _ in Path(f"/proc/{self.process.pid}/fd").iterdir())
@@ -451,19 +462,13 @@ class Held(NamedTuple):
 def test_thousands_of_connections_held_open_stop_nobody(worker: Worker, connections: int) -> None:
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     assert hard == resource.RLIM_INFINITY or hard >= 11_000, f"this needs 11,000 open files; {hard} are allowed"
+    worker.settle()
     measured(partial(measure_held, worker, connections), Held.is_good)
 
 
 def measure_held(worker: Worker, connections: int) -> Held:
     before = {name: worker.said(name) for name in ("VmRSS", "Threads")}
-    holder = subprocess.Popen(
-        [sys.executable, __file__, str(worker.port), str(connections)],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-    )
-    assert holder.stdout is not None
-    try:
+    with in_process("hold", worker.port, connections) as holder:
         opening_s: list[float] = []
         most = 0
         while most < connections and holder.poll() is None and not (opening_s and sum(opening_s) > 60):
@@ -479,32 +484,6 @@ def measure_held(worker: Worker, connections: int) -> Held:
         print(f"/health: median {median_ms:.0f} ms, slowest {slowest_ms:.0f} ms; {opening_ms:.0f} ms while they came")
         assert held["VmRSS"] - before["VmRSS"] < 100_000
         assert held["Threads"] <= before["Threads"]
-    finally:
         holder.communicate("end\n")
     wait_for(lambda: worker.files() < 1000, "the end of these connections")
     return Held(most >= connections, opening_s, held_s)
-
-
-def hold(port: int, count: int) -> None:
-    """Hold so many connections open, some with half a request, until a line is read; those that are closed anew."""
-    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
-    poll = select.poll()
-    connections: dict[int, socket.socket] = {}
-    poll.register(sys.stdin.fileno(), select.POLLIN)
-    while True:
-        for _ in range(min(100, count - len(connections))):
-            connection = socket.create_connection(("127.0.0.1", port))
-            if len(connections) % 2:
-                connection.sendall(b"GET /health HTTP/1.1\r\nX-A: ")
-            connections[connection.fileno()] = connection
-            poll.register(connection.fileno(), select.POLLIN)
-        for number, _ in poll.poll(10 if len(connections) < count else 100):
-            if number == sys.stdin.fileno():
-                return
-            poll.unregister(number)
-            connections.pop(number).close()
-
-
-if __name__ == "__main__":
-    hold(*map(int, sys.argv[1:]))

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import time
 from collections.abc import Iterator
+from contextlib import closing
 from datetime import datetime
 from functools import cache
 from pathlib import Path
@@ -14,12 +15,15 @@ from typing import Any
 
 import pytest
 import requests
+from confluent_kafka import TopicPartition
 from pymongo.database import Database
 
 from conftest import Command, wait_for
 from framewatch.consumer.processing import ClassifiedFrame, ConsumedRecord
 from framewatch.consumer.sinks.results import ResultSink, is_as_new, result_of
+from framewatch.embedded.home import Endpoints
 from framewatch.errors import ObjectsUnavailable
+from framewatch.kafka.clients import make_frame_reader
 from framewatch.kafka.record import Record
 from framewatch.model.event import Event
 from framewatch.model.frame import Frame
@@ -342,14 +346,18 @@ def test_broken_pictures_of_a_bucket_end_the_producer_with_one(lake: Lake) -> No
 
 
 def test_a_producer_of_a_bucket_in_a_loop_ends_at_ctrl_c_though_the_store_is_silent(
-    lake: Lake, s3: ObjectStore
+    lake: Lake, s3: ObjectStore, endpoints: Endpoints, topic: str
 ) -> None:
     producer = lake.start("produce", f"s3://{lake.bucket}/test/", "--loop", "--fps", "20", "--json")
-    worker = lake.consume()
-    lake.wait_for_results(1)
+    with closing(make_frame_reader(endpoints.kafka, {})) as reader:
+        places = [TopicPartition(topic, partition) for partition in (0, 1)]
+
+        def delivered() -> int:
+            return sum(int(reader.get_watermark_offsets(place, 20, cached=False)[1]) for place in places)
+
+        wait_for(lambda: delivered() > 12, "the second time round", 200)
     with s3.frozen():
         started = time.monotonic()
         code, said = ended(producer, signal.SIGINT)
         assert code == 0, said
         assert time.monotonic() - started < 30
-        ended(worker, signal.SIGKILL)

@@ -30,7 +30,7 @@ from confluent_kafka import TopicPartition
 from flask_openapi3.openapi import OpenAPI
 from pymongo.database import Database
 
-from conftest import REPOSITORY, SAMPLE, Command, Services, wait_for
+from conftest import REPOSITORY, Command, Services, wait_for
 from framewatch.kafka.admin import ResilientAdmin
 from framewatch.kafka.clients import make_admin, make_frame_reader
 from framewatch.kafka.group_offsets import committed_offsets
@@ -465,7 +465,6 @@ class World(Desk):
 
 
 Make = Callable[[], World]
-Start = Callable[..., subprocess.Popen[str]]
 
 
 @contextmanager
@@ -482,29 +481,15 @@ def made(root: Path, database: Database[Document], services: Services, topic: st
         yield start
 
 
-@pytest.fixture
-def make(tmp_path: Path, database: Database[Document], topic: str, services: Services) -> Iterator[Make]:
-    """Servers over a topic and a database of the test's own, one after another; the first is ended by hand."""
-    with made(tmp_path / "uploads", database, services, topic) as start:
-        yield start
-
-
-@pytest.fixture
-def worker(framewatch: Command, topic: str, database: Database[Document]) -> Start:
-    def start(*options: object) -> subprocess.Popen[str]:
-        settings = ("--topic", topic, "--group", topic, "--database", database.name, "--port", free_port())
-        return framewatch("consume", "--quiet", *settings, *options)
-
-    return start
-
-
 @dataclass
 class Shared:
-    """A topic and a database with a worker that classifies all the while, for tests that only need one."""
+    """A topic and a database with a worker, which classifies unless a test holds it."""
 
     topic: str
     database: Database[Document]
     results: Path
+    port: int
+    worker: psutil.Process
 
 
 @pytest.fixture(scope="module")
@@ -513,14 +498,15 @@ def shared(services: Services, tmp_path_factory: pytest.TempPathFactory) -> Iter
     ensure_topic(services.endpoints.kafka, name, 2, 1, {})
     with connect(services.endpoints.mongodb) as client, (folder / "log").open("wb") as log:
         database = client[name.replace("-", "_")]
-        names = ("--topic", name, "--group", name, "--database", database.name, "--port", str(free_port()))
+        port = free_port()
+        names = ("--topic", name, "--group", name, "--database", database.name, "--port", str(port))
         process = subprocess.Popen(
             [sys.executable, "-c", "from framewatch.cli import main; main()", "consume", "--quiet", *names,
              "--output", str(folder / "results")],
             env=services.environment(), cwd=REPOSITORY, stdout=log, stderr=log, start_new_session=True,
         )  # fmt: skip
         try:
-            yield Shared(name, database, folder / "results")
+            yield Shared(name, database, folder / "results", port, psutil.Process(process.pid))
         finally:
             os.killpg(process.pid, signal.SIGKILL)
             process.wait()
@@ -529,7 +515,7 @@ def shared(services: Services, tmp_path_factory: pytest.TempPathFactory) -> Iter
 
 @pytest.fixture
 def started(shared: Shared, services: Services, tmp_path: Path) -> Iterator[Make]:
-    """Servers with a folder of the test's own before the shared worker, side by side if there are more than one."""
+    """Servers over a folder of the test's own, side by side or one after another; those before are ended by hand."""
     with made(tmp_path / "uploads", shared.database, services, shared.topic) as start:
         yield start
 
@@ -537,6 +523,17 @@ def started(shared: Shared, services: Services, tmp_path: Path) -> Iterator[Make
 @pytest.fixture
 def world(started: Make) -> World:
     return started()
+
+
+@pytest.fixture
+def resume(shared: Shared, world: World) -> Iterator[Callable[[], None]]:
+    """Ends the time in which no worker classifies anything: from the beginning of the test."""
+    wait_for(lambda: world.unclassified() == 0, "the end of what came before", LONG_S)
+    shared.worker.suspend()
+    try:
+        yield shared.worker.resume
+    finally:
+        shared.worker.resume()
 
 
 def producers() -> list[psutil.Process]:
@@ -549,12 +546,12 @@ def producers() -> list[psutil.Process]:
     return found
 
 
-LONG = 600
+LONG = 300
 
 
 @pytest.fixture(scope="module")
 def long(tmp_path_factory: pytest.TempPathFactory) -> bytes:
-    """A video of 600 small frames: far more than are sent before a worker has classified some."""
+    """A video of 300 small frames: far more than are sent before a worker has classified some."""
     return write_video(tmp_path_factory.mktemp("long") / "long.mp4", "mp4v", LONG, 30).read_bytes()
 
 
@@ -564,24 +561,39 @@ def clip(tmp_path_factory: pytest.TempPathFactory) -> bytes:
     return write_video(tmp_path_factory.mktemp("clip") / "clip.mp4", "mp4v", 100, 30).read_bytes()
 
 
-def test_a_video_is_a_stream_with_its_own_pace_that_ends_when_it_was_uploaded(world: World) -> None:
+def written_from_sample(path: Path, first: int, end: int) -> bytes:
+    """Frames of the sample as a video; there is a face in most of the first half."""
+    writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*"mp4v"), 30, (640, 360))
+    for image in itertools.islice(sample_frames(), first, end):
+        writer.write(image)
+    writer.release()
+    return path.read_bytes()
+
+
+@pytest.fixture(scope="module")
+def walk(tmp_path_factory: pytest.TempPathFactory) -> bytes:
+    """A video of seven seconds, more than are sent before a worker has classified some."""
+    return written_from_sample(tmp_path_factory.mktemp("walk") / "walk.mp4", 30, 240)
+
+
+def test_a_video_is_a_stream_with_its_own_pace_that_ends_when_it_was_uploaded(world: World, walk: bytes) -> None:
     before_us = time.time_ns() // 1000
-    upload_id = world.take(SAMPLE.read_bytes())
+    upload_id = world.take(walk)
     seen = set()
 
     def done() -> bool:
         upload = world.get(upload_id)
         seen.add(upload["state"])
-        assert upload["classified"] <= upload["sent"] <= 420
+        assert upload["classified"] <= upload["sent"] <= 210
         return bool(upload["state"] == "done")
 
     wait_for(done, "done", LONG_S)
     upload = world.get(upload_id)
-    assert (upload["total"], upload["sent"], upload["classified"], upload["kind"]) == (420, 420, 420, "video")
+    assert (upload["total"], upload["sent"], upload["classified"], upload["kind"]) == (210, 210, 210, "video")
     assert {"sending", "classifying"} & seen
     frames = world.frames(upload_id)
     assert len(frames) > 50  # all there will be: done says that they are stored
-    start_us = upload["time_us"] - 14_000_000
+    start_us = upload["time_us"] - 7_000_000
     assert frames == {number: start_us + round(number * 1e6 / 30) for number in frames}
     assert before_us <= upload["time_us"] <= time.time_ns() // 1000
     time.sleep(1)
@@ -608,8 +620,9 @@ def sample_image(number: int) -> Any:
     return next(itertools.islice(sample_frames(), number, None))
 
 
-def test_a_picture_is_done_while_a_long_video_is_still_sent(make: Make, worker: Start, long: bytes) -> None:
-    world = make()
+def test_a_picture_is_done_while_a_long_video_is_still_sent(
+    world: World, resume: Callable[[], None], long: bytes
+) -> None:
     video = world.take(long)
     wait_for(lambda: world.get(video)["sent"] > 0, "some of the video sent", LONG_S)
     picture = world.take(SMALL)  # the video waits for a worker all the while
@@ -617,7 +630,7 @@ def test_a_picture_is_done_while_a_long_video_is_still_sent(make: Make, worker: 
     (producer,) = producers()
     assert world.get(video)["state"] == "sending"
     producer.suspend()  # as if it were hours long
-    worker()
+    resume()
     assert world.wait(picture, "done", "failed")["classified"] == 1
     assert world.get(video)["state"] == "sending"
     producer.resume()
@@ -625,11 +638,16 @@ def test_a_picture_is_done_while_a_long_video_is_still_sent(make: Make, worker: 
 
 
 def test_two_at_once_are_sent_one_after_another_and_each_is_classified(
-    make: Make, worker: Start, tmp_path: Path
+    framewatch: Command, services: Services, topic: str, database: Database[Document], tmp_path: Path
 ) -> None:
-    world = make()
-    worker("--instance", "one")
-    worker("--instance", "two")  # each has a partition or both
+    names = ("--topic", topic, "--group", topic, "--database", database.name)
+    for instance in ("one", "two"):  # each has a partition or both
+        framewatch("consume", "--quiet", *names, "--port", free_port(), "--instance", instance)
+    with made(tmp_path / "uploads", database, services, topic) as start:
+        classified_by_two(start(), tmp_path)
+
+
+def classified_by_two(world: World, tmp_path: Path) -> None:
     clips = [write_video(tmp_path / name, "mp4v", 60, 30).read_bytes() for name in ("a.mp4", "b.mp4", "c.mkv")]
     with ThreadPoolExecutor(3) as pool:
         ids = list(pool.map(world.take, clips))
@@ -699,36 +717,35 @@ def test_what_takes_too_much_fails_with_a_reason(world: World, long: bytes, boun
     assert producers() == []
 
 
-def test_what_takes_too_long_fails_with_a_reason(make: Make, worker: Start, long: bytes) -> None:
-    world = make()
+def test_what_takes_too_long_fails_with_a_reason(world: World, resume: Callable[[], None], long: bytes) -> None:
     world.bounds = Bounds(seconds=2)
     upload_id = world.take(long)  # and no worker is there: it cannot be sent whole, however fast this machine is
     over = world.wait(upload_id, "classifying", "failed", "done")
     assert "took too long" in over["error"]
     assert producers() == []
-    worker()
+    resume()
     failed = world.wait(upload_id, "failed", "done")
     assert (failed["state"], failed["error"]) == ("failed", over["error"])
     assert failed["classified"] == failed["sent"] < LONG
 
 
-def test_a_producer_that_crashes_fails_its_upload_alone(make: Make, worker: Start, long: bytes) -> None:
-    world = make()
+def test_a_producer_that_crashes_fails_its_upload_alone(
+    world: World, resume: Callable[[], None], long: bytes
+) -> None:
     upload_id, other = world.take(long), world.take(SMALL)
     wait_for(lambda: world.get(upload_id)["sent"] > 0, "some sent", LONG_S)
     world.wait(other, "classifying")
     (producer,) = producers()  # that waits for a worker
     producer.send_signal(signal.SIGSEGV)
-    worker()
+    resume()
     failed = world.wait(upload_id, "failed", "done")
     assert failed["state"] == "failed" and "damaged" in failed["error"]
     assert world.wait(other, "done", "failed")["state"] == "done"
 
 
 def test_a_server_that_ends_while_it_sends_leaves_no_process_and_the_next_one_sends_it_again(
-    make: Make, worker: Start, long: bytes, clip: bytes
+    started: Make, world: World, resume: Callable[[], None], long: bytes, clip: bytes
 ) -> None:
-    world = make()
     upload_id, waiting, picture = world.take(long), world.take(clip), world.take(SMALL)
     wait_for(lambda: world.get(upload_id)["sent"] > 0, "some sent", LONG_S)
     world.wait(picture, "classifying")
@@ -738,8 +755,8 @@ def test_a_server_that_ends_while_it_sends_leaves_no_process_and_the_next_one_se
     assert producers() == []
     assert world.store.get(upload_id) is not None
     assert len(world.files()) == 5  # two videos, and a note of each of the three
-    worker()
-    again = make()
+    resume()
+    again = started()
     assert again.wait(picture, "done")["classified"] == 1
     assert again.wait(waiting, "done")["classified"] == 100
     done = again.wait(upload_id, "done")
@@ -748,54 +765,52 @@ def test_a_server_that_ends_while_it_sends_leaves_no_process_and_the_next_one_se
 
 
 def test_a_server_that_ends_while_its_frames_are_classified_knows_the_end_after_all(
-    make: Make, worker: Start, tmp_path: Path
+    started: Make, world: World, resume: Callable[[], None], tmp_path: Path
 ) -> None:
-    world = make()
     upload_id = world.take(write_video(tmp_path / "a.mp4", "mp4v", 40, 20).read_bytes())
     upload = world.wait(upload_id, "classifying")
     assert (upload["sent"], upload["classified"]) == (40, 0)
     world.uploads.close()
-    worker()
-    assert make().wait(upload_id, "done")["classified"] == 40
+    resume()
+    assert started().wait(upload_id, "done")["classified"] == 40
 
 
 @pytest.fixture(scope="module")
 def person(tmp_path_factory: pytest.TempPathFactory) -> bytes:
     """A video of 30 frames with a face in them."""
-    path = tmp_path_factory.mktemp("person") / "person.mp4"
-    writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*"mp4v"), 30, (640, 360))
-    for image in itertools.islice(sample_frames(), 100, 130):
-        writer.write(image)
-    writer.release()
-    return path.read_bytes()
+    return written_from_sample(tmp_path_factory.mktemp("person") / "person.mp4", 100, 130)
 
 
 def test_what_is_deleted_while_it_is_under_way_leaves_nothing_behind(
-    make: Make, worker: Start, clip: bytes, person: bytes
+    world: World, resume: Callable[[], None], clip: bytes, walk: bytes, person: bytes
 ) -> None:
-    world = make()
-    sample = SAMPLE.read_bytes()
-    sent, sending, waiting = world.take(clip), world.take(sample), world.take(sample)
+    events = world.database.events
+
+    def uploads() -> set[str]:
+        return {upload["id"] for upload in world.ask("GET", "/uploads")[2]["uploads"]}
+
+    before, before_streams, before_uploads = events.count_documents({}), set(events.distinct("stream")), uploads()
+    sent, sending, waiting = world.take(clip), world.take(walk), world.take(walk)
     assert world.wait(sent, "classifying")["sent"] == 100
     wait_for(lambda: world.get(sending)["sent"] > 0, "the second under way", LONG_S)
     for upload_id in (sent, sending, waiting):
         assert world.ask("DELETE", f"/uploads/{upload_id}")[0] == 200
         assert world.ask("GET", f"/uploads/{upload_id}")[0] == 404
-    worker()
+    resume()
     last = world.take(person)
     kept = world.wait(last, "done")
     wait_for(lambda: world.files() == set(), "all forgotten", LONG_S)
-    assert {event["stream"] for event in world.database.events.find({}, {"stream": 1})} == {last}
-    assert [upload["id"] for upload in world.ask("GET", "/uploads")[2]["uploads"]] == [last]
-    n = world.database.events.count_documents({})
+    wait_for(lambda: world.unclassified() == 0, "the end of what was sent of them", LONG_S)
+    assert set(events.distinct("stream")) - before_streams == {last}
+    assert uploads() - before_uploads == {last}
+    n = events.count_documents({}) - before
     status, _, erased = world.ask("DELETE", f"/uploads/{kept['id']}")
     assert (status, erased["events"]) == (200, n)
-    assert world.database.events.count_documents({}) == 0
+    assert events.count_documents({}) == before
 
 
-def test_the_picture_of_an_upload_goes_with_it(worker: Start, person: bytes) -> None:
-    at = f"http://127.0.0.1:{(port := free_port())}"
-    worker("--port", port)
+def test_the_picture_of_an_upload_goes_with_it(shared: Shared, person: bytes) -> None:
+    at = f"http://127.0.0.1:{shared.port}"
 
     def is_there() -> bool:
         with suppress(requests.ConnectionError):
@@ -814,15 +829,14 @@ def test_the_picture_of_an_upload_goes_with_it(worker: Start, person: bytes) -> 
 
 
 def test_no_more_of_a_video_lies_before_a_cameras_frames_than_a_moments_work(
-    make: Make, worker: Start, long: bytes
+    world: World, resume: Callable[[], None], long: bytes
 ) -> None:
-    world = make()
     upload_id = world.take(long)
     wait_for(lambda: world.unclassified() == AHEAD, "as much as may be sent", LONG_S)
     time.sleep(1)  # in which it is asked five times whether more may be
     assert world.unclassified() == AHEAD
     wait_for(lambda: world.get(upload_id)["sent"] == AHEAD, "that it is told")
-    worker()
+    resume()
     seen: list[int] = []
 
     def done() -> bool:

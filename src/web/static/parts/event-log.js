@@ -1,7 +1,7 @@
 // @ts-check
 // The log of events: it fills by itself while it is read from its top, and can be read back page by page. Where events
 // are left out, a gap row says so and loads them: the list never looks complete where it is not.
-import { isAbort, messageOf } from "../lib/api.js";
+import { isAbort, messageOf, Problem } from "../lib/api.js";
 import { make, note, say } from "../lib/dom.js";
 import { follow } from "../lib/feed.js";
 import { iso } from "../lib/format.js";
@@ -29,6 +29,7 @@ export class EventLog {
   paused = false;
   opening = false; // its first page is being read
   resumedSince = false; // the feed has begun meanwhile
+  unread = false; // its first page is not there yet, whatever has come by itself
   /** @type {Filters | null} */
   filters = null; // null while closed
   closing = new AbortController();
@@ -81,6 +82,7 @@ export class EventLog {
       resumed: () => this.#resume(),
     });
     this.opening = true;
+    this.unread = true;
     this.resumedSince = false;
     const events = await this.#loadOlder();
     if (signal.aborted) return;
@@ -123,14 +125,27 @@ export class EventLog {
         signal,
       );
       events = page.events;
+      this.unread = false;
       this.#insert(events);
       this.#setCursor(page.next_cursor);
       this.#showState();
     } catch (problem) {
-      if (!isAbort(problem)) this.state.replaceChildren(note(messageOf(problem), "", "bad"));
+      if (!isAbort(problem)) this.#fail(problem);
     }
     this.older.disabled = false;
     return events;
+  }
+
+  /** @param {unknown} problem  why events were not read */
+  #fail(problem) {
+    if (this.opening && problem instanceof Problem && problem.status === 422) {
+      // The filters are wrong: asked again, the answer is the same, and nothing that comes is sure to be meant.
+      this.stopFollowing();
+      this.resumedSince = false;
+      this.#clear();
+      this.older.hidden = true;
+    }
+    this.state.replaceChildren(note(messageOf(problem), "", "bad"));
   }
 
   /** @param {string | null} cursor  where older events are; null where there are none */
@@ -163,7 +178,7 @@ export class EventLog {
   }
 
   #completeUntil() {
-    return completeUntil([...this.rows.values()].map(({ event }) => event));
+    return this.unread ? null : completeUntil([...this.rows.values()].map(({ event }) => event));
   }
 
   /** Say what is new while the log must stay as it is. */
@@ -194,6 +209,8 @@ export class EventLog {
     this.waiting.clear();
     this.behind = false;
     this.#showPill();
+    /** @type {unknown} */
+    let failure = null;
     try {
       const { events, cursor, reached } = await readBack(this.filters ?? {}, since, CATCH_UP, signal);
       const oldestUs = events.at(-1)?.time_us ?? since;
@@ -209,16 +226,19 @@ export class EventLog {
       }
       if (cursor === null && !reached) this.#removeDeleted(known, events);
       this.#insert([...events, ...waiting.filter(({ time_us: us }) => us >= oldestUs)]);
+      this.unread = false;
       if (since === 0) this.#setCursor(cursor);
       else if (missing !== 0) this.#addGap(since, oldestUs, missing, cursor);
     } catch (problem) {
       if (isAbort(problem) || signal.aborted) return;
       this.#insert(waiting);
       if (since > 0) this.#addGap(since, Math.max(since + 2, 1000 * Date.now()), null, null);
+      else failure = problem;
     }
     this.missedSinceUs = null;
     this.#trim();
-    this.#showState();
+    if (failure) this.#fail(failure);
+    else this.#showState();
   }
 
   /**
@@ -305,7 +325,7 @@ export class EventLog {
     } else if (fresh.length) {
       this.#insert(fresh);
       this.#trim();
-      this.state.replaceChildren();
+      if (!this.unread) this.state.replaceChildren();
     }
   }
 
