@@ -11,7 +11,7 @@ import time
 import urllib.error
 import urllib.request
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
@@ -24,8 +24,7 @@ from confluent_kafka import Consumer, Producer
 from confluent_kafka.admin import AdminClient
 from pymongo.database import Database
 
-from conftest import SAMPLE, Command, Services, wait_for
-from framewatch.cli import main
+from conftest import SAMPLE, Call, Command, Services, wait_for
 from framewatch.embedded.home import Endpoints
 from framewatch.kafka.record import Record, to_record
 from framewatch.model.frame import Frame
@@ -63,8 +62,8 @@ class World:
         wait_for(lambda: answers(port or self.port), "the web server")
         return worker
 
-    def work(self, **changed: object) -> None:
-        """The same worker in a thread of the test, for as long as the test runs."""
+    def work(self, **changed: object) -> Callable[[], object]:
+        """The same worker in a thread of the test, for as long as the test runs; returns what ends it."""
         settings = load_settings(
             topic=self.topic,
             group=self.topic,
@@ -77,9 +76,15 @@ class World:
         run = partial(run_worker, settings, self._services.endpoints, MongoStore(self.database), stop)
         thread = threading.Thread(target=run)
         thread.start()
-        self._ending.callback(thread.join, 60)
-        self._ending.callback(stop.set)
+
+        def end() -> None:
+            stop.set()
+            thread.join(60)
+            assert not thread.is_alive()
+
+        self._ending.callback(end)
         wait_for(lambda: answers(self.port), "the web server")
+        return end
 
     def produce(self, source: Path, *options: object) -> dict[str, Any]:
         out, err = self._framewatch("produce", source, "--topic", self.topic, "--json", *options).communicate()
@@ -326,13 +331,19 @@ def test_from_beginning_reads_all_again_and_stores_nothing_twice(world: World) -
     images = sample_frames(113)
     for number in range(108, 113):
         world.send(to_record(frame(number, "s", images[number])))
-    for again in (False, True):
-        worker = world.consume("--quiet", *(["--from-beginning"] if again else []))
+
+    def all_are_done(duplicates: int) -> None:
         world.wait_done(5)
-        assert world.counts()["duplicates"] == (5 if again else 0)
+        assert world.counts()["duplicates"] == duplicates
         assert world.database.events.estimated_document_count() == 5
-        worker.terminate()
-        assert worker.wait(60) == 0
+
+    end = world.work()
+    all_are_done(duplicates=0)
+    end()
+    worker = world.consume("--quiet", "--from-beginning")
+    all_are_done(duplicates=5)
+    worker.terminate()
+    assert worker.wait(60) == 0
 
 
 def test_workers_of_one_group_share_the_streams(world: World) -> None:
@@ -378,20 +389,11 @@ def test_one_viewer_too_many_is_told_so(world: World) -> None:
     wait_for(lambda: world.health()["viewers"] == 0, "the viewer's place")
 
 
-def test_a_wide_open_address_needs_a_password(
-    framewatch: Command,
-    topic: str,
-    services: Services,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
-) -> None:
-    monkeypatch.setenv("FRAMEWATCH_HOME", str(services.home.folder))
+def test_a_wide_open_address_needs_a_password(framewatch: Command, call: Call, topic: str) -> None:
     port = free_port()
     options = ("--host", "0.0.0.0", "--port", port, "--topic", topic, "--quiet")
-    with pytest.raises(SystemExit) as ending:
-        main(["consume", *map(str, options)])
-    assert ending.value.code == 2
-    assert "FRAMEWATCH_PASSWORD" in capsys.readouterr().err
+    ended_with, _, err = call("consume", *options)
+    assert (ended_with, "FRAMEWATCH_PASSWORD" in err) == (2, True)
     framewatch("consume", *options, FRAMEWATCH_PASSWORD="correct horse")
     opener = urllib.request.build_opener(urllib.request.HTTPBasicAuthHandler(passwords(port, "correct horse")))
     wait_for(lambda: code(urllib.request.build_opener(), port) == 401, "the web server")
@@ -417,10 +419,9 @@ def code(opener: urllib.request.OpenerDirector, port: int) -> int:
         return 0
 
 
-def test_a_taken_port_is_one_line(framewatch: Command, endpoints: Endpoints) -> None:
+def test_a_taken_port_is_one_line(call: Call, endpoints: Endpoints) -> None:
     taken = int(endpoints.kafka.rpartition(":")[2])
-    process = framewatch("consume", "--port", taken)
-    _, err = process.communicate(timeout=60)
-    assert process.returncode == 1
+    code, _, err = call("consume", "--port", taken)
+    assert code == 1
     assert err.startswith(f"framewatch: port {taken} is taken by java")
     assert err.count("\n") == 1

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import itertools
 import json
-import logging
 import os
 import pty
 import re
@@ -15,6 +14,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -26,8 +26,7 @@ import pytest
 from confluent_kafka import Consumer, KafkaException, TopicPartition
 from confluent_kafka.admin import AdminClient
 
-from conftest import REPOSITORY, SAMPLE, Command, OwnServices, Services, wait_for
-from framewatch.cli import main
+from conftest import REPOSITORY, SAMPLE, Call, Command, OwnServices, Services, wait_for
 from framewatch.embedded.home import Endpoints
 from framewatch.kafka.record import MAX_RECORD_BYTES, Record, from_record
 from framewatch.kafka.topics import ensure_topic
@@ -48,8 +47,6 @@ from test_sources import (
     write_video,
 )
 from test_web import measured
-
-Call = Callable[..., tuple[int, str, str]]
 
 NOBODY = "127.0.0.1:1"  # a port that no program is ever given
 
@@ -190,29 +187,6 @@ def numbers(frames: list[Frame]) -> list[int]:
 
 
 @pytest.fixture
-def call(
-    services: Services,
-    monkeypatch: pytest.MonkeyPatch,
-    capfd: pytest.CaptureFixture[str],
-    caplog: pytest.LogCaptureFixture,
-) -> Call:
-    """Runs a command here; its exit code, output and errors, with what is logged and what libraries write."""
-    monkeypatch.setenv("FRAMEWATCH_HOME", str(services.home.folder))
-    caplog.set_level(logging.INFO)
-
-    def call(*arguments: object) -> tuple[int, str, str]:
-        capfd.readouterr()
-        caplog.clear()
-        with pytest.raises(SystemExit) as ending:
-            main([*map(str, arguments)])
-        assert isinstance(ending.value.code, int)
-        out, err = capfd.readouterr()
-        return ending.value.code, out, caplog.text + err
-
-    return call
-
-
-@pytest.fixture
 def bench(framewatch: Command, endpoints: Endpoints, topic: str, call: Call) -> Bench:
     return Bench(framewatch, endpoints.kafka, topic, call)
 
@@ -268,8 +242,9 @@ def test_the_pace_is_as_recorded_or_as_said_or_as_fast_as_possible(bench: Bench,
         measured(partial(seconds, fps), lambda took, due=due: abs(took - due) < 0.2)  # type: ignore[misc]
 
 
-AT = "2026-01-02T03:04:05.000006Z"
-AT_US = 1_767_323_045_000_006
+# Younger than the retention: what is older, the broker may delete before it is read.
+AT_US = (time.time_ns() // 1_000_000_000 - 3600) * 1_000_000 + 6
+AT = f"{datetime.fromtimestamp(AT_US // 1_000_000, UTC):%Y-%m-%dT%H:%M:%S}.000006Z"
 
 
 def test_a_recording_can_be_put_at_another_time_at_its_own_pace_however_fast_it_is_sent(
