@@ -254,7 +254,7 @@ def test_a_worker_killed_between_the_stores_answer_and_the_commit_loses_and_doub
 
 def test_a_worker_killed_anywhere_loses_and_doubles_nothing(bench: Bench, undisturbed: set[str]) -> None:
     video = bench.video()
-    for stored in (20, 80, 160):
+    for stored in (20, 70, 130):
         worker = bench.worker()
         bench.wait_until_stored(stored)
         worker.kill()
