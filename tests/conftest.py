@@ -5,6 +5,7 @@ A run may have many workers (pytest-xdist): what they share is in ``shared``.
 
 from __future__ import annotations
 
+import logging
 import os
 import secrets
 import signal
@@ -21,6 +22,7 @@ from xdist.remote import Producer
 from xdist.scheduler import LoadGroupScheduling
 
 from bundles import bundles
+from framewatch.cli import main
 from framewatch.embedded.home import Endpoints
 from framewatch.kafka.topics import ensure_topic
 from framewatch.storage.mongo.client import connect
@@ -192,6 +194,30 @@ def framewatch(services: Services) -> Iterator[Callable[..., subprocess.Popen[st
 
 
 Command = Callable[..., subprocess.Popen[str]]
+Call = Callable[..., tuple[int, str, str]]
+
+
+@pytest.fixture
+def call(
+    services: Services,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+    caplog: pytest.LogCaptureFixture,
+) -> Call:
+    """Runs a command here; its exit code, output and errors, with what is logged and what libraries write."""
+    monkeypatch.setenv("FRAMEWATCH_HOME", str(services.home.folder))
+    caplog.set_level(logging.INFO)
+
+    def call(*arguments: object) -> tuple[int, str, str]:
+        capfd.readouterr()
+        caplog.clear()
+        with pytest.raises(SystemExit) as ending:
+            main([*map(str, arguments)])
+        assert isinstance(ending.value.code, int)
+        out, err = capfd.readouterr()
+        return ending.value.code, out, caplog.text + err
+
+    return call
 
 
 def wait_for(true: Callable[[], bool], what: str, timeout_s: float = 60) -> None:

@@ -31,7 +31,7 @@ from framewatch.storage.mongo.documents import Document
 from framewatch.storage.mongo.episodes import EpisodeStore
 from framewatch.vision.jpeg import encode_jpeg
 from shared import free_port
-from test_consume import sample_frames
+from test_consume import small_face
 
 RULES = """
 rules:
@@ -51,7 +51,7 @@ Send = Callable[..., None]
 def send(endpoints: Endpoints, topic: str) -> Send:
     """Sends frames with a face of a stream, captured at these seconds after the start."""
     producer = Producer({"bootstrap.servers": endpoints.kafka})
-    face = sample_frames(111)[-1][60:300, 140:460].copy()
+    face = small_face()
     jpeg = encode_jpeg(face)
     sent: list[float] = []
 

@@ -10,7 +10,7 @@ from contextlib import closing
 import pytest
 from confluent_kafka import Consumer, KafkaError, Producer
 
-from conftest import OwnServices, wait_for
+from conftest import OwnServices, Services, wait_for
 from forgetful import Forgetful, forgetful
 from framewatch.embedded.home import Endpoints
 from framewatch.kafka.broker_health import BrokerHealth
@@ -18,7 +18,7 @@ from framewatch.kafka.clients import make_consumer
 from framewatch.kafka.config import producer_config
 from framewatch.kafka.resilient_producer import ResilientProducer
 from framewatch.kafka.topics import ensure_topic
-from test_nothing_lost import FRAMES, Bench, delivered, is_well
+from test_nothing_lost import FRAMES, Bench, delivered, is_well, undisturbed_ids
 
 # So often that each client asks which brokers there are while none is named.
 ASKS_OFTEN = {"topic.metadata.refresh.interval.ms": "200"}
@@ -159,18 +159,12 @@ def test_a_producer_goes_on_with_what_its_lost_client_had(endpoints: Endpoints, 
 
 
 def test_a_worker_and_a_producer_whose_cluster_named_no_broker_lose_no_frame(
-    way: Way, monkeypatch: pytest.MonkeyPatch
+    way: Way, services: Services, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    undisturbed = undisturbed_ids(services)
     monkeypatch.setenv("FRAMEWATCH_KAFKA_OPTIONS", json.dumps(ASKS_OFTEN))
     endpoints = Endpoints(way.address, way.services.endpoints.mongodb)
-    with (
-        closing(Bench(way.services, "undisturbed", endpoints=endpoints)) as undisturbed,
-        closing(Bench(way.services, "disturbed", endpoints=endpoints)) as disturbed,
-    ):
-        undisturbed.worker()
-        assert delivered(undisturbed.video("max")) == FRAMES
-        undisturbed.wait_until_done()
-        undisturbed.end()
+    with closing(Bench(way.services, "disturbed", endpoints=endpoints)) as disturbed:
         worker, video = disturbed.worker(), disturbed.video()
         disturbed.wait_until_stored(30)
         for _ in range(TRIES):
@@ -180,7 +174,7 @@ def test_a_worker_and_a_producer_whose_cluster_named_no_broker_lose_no_frame(
                 break
         assert LOST in worker.said()  # else nothing was tried
         assert delivered(video) == FRAMES
-        disturbed.has_exactly(undisturbed.ids())
+        disturbed.has_exactly(undisturbed)
         wait_for(lambda: is_well(disturbed.port), "good health")
         worker.terminate()
         assert worker.wait(60) == 0, worker.said()

@@ -6,11 +6,14 @@ import io
 import json
 import signal
 import subprocess
+import threading
 import time
 import urllib.error
 import urllib.request
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -21,14 +24,17 @@ from confluent_kafka import Consumer, Producer
 from confluent_kafka.admin import AdminClient
 from pymongo.database import Database
 
-from conftest import SAMPLE, Command, wait_for
+from conftest import SAMPLE, Call, Command, Services, wait_for
 from framewatch.embedded.home import Endpoints
 from framewatch.kafka.record import Record, to_record
 from framewatch.model.frame import Frame
 from framewatch.model.names import dead_letter_topic
+from framewatch.settings import load_settings
 from framewatch.storage.mongo.documents import Document, from_document
+from framewatch.storage.mongo.store import MongoStore
 from framewatch.vision.classifier import Image
 from framewatch.vision.jpeg import decode_img, encode_jpeg
+from framewatch.wiring.worker import run_worker
 from shared import free_port
 from test_sources import write_video
 
@@ -38,11 +44,15 @@ US = time.time_ns() // 1000 - 60_000_000  # capture time of the first frame: you
 class World:
     """One topic with its database, and commands that work on it."""
 
-    def __init__(self, framewatch: Command, topic: str, database: Database[Document], endpoints: Endpoints) -> None:
+    def __init__(
+        self, framewatch: Command, topic: str, database: Database[Document], services: Services, ending: ExitStack
+    ) -> None:
         self._framewatch = framewatch
+        self._services = services
+        self._ending = ending
         self.topic = topic
         self.database = database
-        self.kafka = endpoints.kafka
+        self.kafka = services.endpoints.kafka
         self.port = free_port()
         self._producer = Producer({"bootstrap.servers": self.kafka, "message.max.bytes": 16 * 1024**2})
 
@@ -51,6 +61,30 @@ class World:
         worker = self._framewatch("consume", *settings, "--port", port or self.port, *options)
         wait_for(lambda: answers(port or self.port), "the web server")
         return worker
+
+    def work(self, **changed: object) -> Callable[[], object]:
+        """The same worker in a thread of the test, for as long as the test runs; returns what ends it."""
+        settings = load_settings(
+            topic=self.topic,
+            group=self.topic,
+            database=self.database.name,
+            port=self.port,
+            home=self._services.home.folder,
+            **changed,
+        )
+        stop = threading.Event()
+        run = partial(run_worker, settings, self._services.endpoints, MongoStore(self.database), stop)
+        thread = threading.Thread(target=run)
+        thread.start()
+
+        def end() -> None:
+            stop.set()
+            thread.join(60)
+            assert not thread.is_alive()
+
+        self._ending.callback(end)
+        wait_for(lambda: answers(self.port), "the web server")
+        return end
 
     def produce(self, source: Path, *options: object) -> dict[str, Any]:
         out, err = self._framewatch("produce", source, "--topic", self.topic, "--json", *options).communicate()
@@ -108,8 +142,9 @@ class World:
 
 
 @pytest.fixture
-def world(framewatch: Command, topic: str, database: Database[Document], endpoints: Endpoints) -> Iterator[World]:
-    yield World(framewatch, topic, database, endpoints)
+def world(framewatch: Command, topic: str, database: Database[Document], services: Services) -> Iterator[World]:
+    with ExitStack() as ending:
+        yield World(framewatch, topic, database, services, ending)
 
 
 def answers(port: int) -> bool:
@@ -137,6 +172,12 @@ def sample_frames(n: int) -> list[Image]:
     return images
 
 
+def small_face() -> Image:
+    """A picture with a face that is found, and not much more: 160x120 pixels."""
+    whole = sample_frames(111)[-1][60:300, 140:460]
+    return np.asarray(cv2.resize(whole, (160, 120), interpolation=cv2.INTER_AREA), np.uint8)
+
+
 def first_parts(response: io.BufferedIOBase, n: int) -> list[tuple[dict[str, str], bytes]]:
     """Headers and body of the first parts of a multipart answer, read as a browser does."""
     parts = []
@@ -154,7 +195,7 @@ def first_parts(response: io.BufferedIOBase, n: int) -> list[tuple[dict[str, str
 
 
 def test_a_clip_gives_all_its_frames_and_events_for_most_of_them(world: World, data: Path) -> None:
-    world.consume("--quiet")
+    world.work()
     summary = world.produce(data / "asl_gestures" / "walk.mkv", "--fps", "max")
     assert (summary["frames_read"], summary["delivered"], summary["failed"]) == (89, 89, 0)
     world.wait_done(89)
@@ -164,7 +205,7 @@ def test_a_clip_gives_all_its_frames_and_events_for_most_of_them(world: World, d
 
 def test_an_event_tells_what_was_seen_where_and_when(world: World) -> None:
     image = sample_frames(110)[-1]
-    world.consume("--quiet")
+    world.work()
     world.send(to_record(frame(7, "front door", image)))
     world.wait_done(1)
     (document,) = world.database.events.find({})
@@ -182,7 +223,7 @@ def test_an_event_tells_what_was_seen_where_and_when(world: World) -> None:
 
 
 def test_corrupt_records_go_to_the_dead_letters_with_a_reason_while_the_stream_goes_on(world: World) -> None:
-    world.consume("--quiet")
+    world.work()
     good = to_record(frame(0))
     jpeg = good.value or b""
 
@@ -218,7 +259,7 @@ def test_corrupt_records_go_to_the_dead_letters_with_a_reason_while_the_stream_g
 
 
 def test_everything_goes_on_after_the_topic_was_deleted(world: World, tmp_path: Path) -> None:
-    world.consume("--quiet")
+    world.work()
     for number in range(5):
         world.send(to_record(frame(number)))
     world.wait_done(5)
@@ -233,7 +274,7 @@ def test_everything_goes_on_after_the_topic_was_deleted(world: World, tmp_path: 
 
 
 def test_the_page_can_be_opened_before_the_producer_starts(world: World) -> None:
-    world.consume("--quiet")
+    world.work()
     with urllib.request.urlopen(f"http://127.0.0.1:{world.port}/video", timeout=20) as answer:
         assert answer.headers["Content-Type"] == "multipart/x-mixed-replace; boundary=framewatch"
         images = sample_frames(112)
@@ -249,7 +290,7 @@ def test_the_page_can_be_opened_before_the_producer_starts(world: World) -> None
 
 
 def test_snapshot_and_streams_tell_the_newest_frame(world: World) -> None:
-    world.consume("--quiet")
+    world.work()
     for number in range(3):
         world.send(to_record(frame(number, "ward 2")))
     world.wait_done(3)
@@ -277,7 +318,7 @@ def test_the_console_prints_the_frame_and_what_was_seen(world: World) -> None:
 
 
 def test_images_are_saved_by_what_is_on_them(world: World, tmp_path: Path) -> None:
-    world.consume("--quiet", "--save-images", tmp_path)
+    world.work(save_images=tmp_path)
     world.send(to_record(frame(1, "a")))
     world.send(to_record(frame(110, "a", sample_frames(111)[-1])))
     world.wait_done(2)
@@ -290,13 +331,19 @@ def test_from_beginning_reads_all_again_and_stores_nothing_twice(world: World) -
     images = sample_frames(113)
     for number in range(108, 113):
         world.send(to_record(frame(number, "s", images[number])))
-    for again in (False, True):
-        worker = world.consume("--quiet", *(["--from-beginning"] if again else []))
+
+    def all_are_done(duplicates: int) -> None:
         world.wait_done(5)
-        assert world.counts()["duplicates"] == (5 if again else 0)
+        assert world.counts()["duplicates"] == duplicates
         assert world.database.events.estimated_document_count() == 5
-        worker.terminate()
-        assert worker.wait(60) == 0
+
+    end = world.work()
+    all_are_done(duplicates=0)
+    end()
+    worker = world.consume("--quiet", "--from-beginning")
+    all_are_done(duplicates=5)
+    worker.terminate()
+    assert worker.wait(60) == 0
 
 
 def test_workers_of_one_group_share_the_streams(world: World) -> None:
@@ -331,7 +378,7 @@ def test_a_frame_is_shown_in_order_however_long_each_takes(world: World) -> None
 
 
 def test_one_viewer_too_many_is_told_so(world: World) -> None:
-    world.consume("--quiet", "--max-viewers", 1)
+    world.work(max_viewers=1)
     with urllib.request.urlopen(f"http://127.0.0.1:{world.port}/video", timeout=30):
         with pytest.raises(urllib.error.HTTPError) as error:
             world.get("/video")
@@ -342,11 +389,11 @@ def test_one_viewer_too_many_is_told_so(world: World) -> None:
     wait_for(lambda: world.health()["viewers"] == 0, "the viewer's place")
 
 
-def test_a_wide_open_address_needs_a_password(framewatch: Command, topic: str) -> None:
+def test_a_wide_open_address_needs_a_password(framewatch: Command, call: Call, topic: str) -> None:
     port = free_port()
     options = ("--host", "0.0.0.0", "--port", port, "--topic", topic, "--quiet")
-    _, err = framewatch("consume", *options).communicate(timeout=60)
-    assert "FRAMEWATCH_PASSWORD" in err
+    ended_with, _, err = call("consume", *options)
+    assert (ended_with, "FRAMEWATCH_PASSWORD" in err) == (2, True)
     framewatch("consume", *options, FRAMEWATCH_PASSWORD="correct horse")
     opener = urllib.request.build_opener(urllib.request.HTTPBasicAuthHandler(passwords(port, "correct horse")))
     wait_for(lambda: code(urllib.request.build_opener(), port) == 401, "the web server")
@@ -372,10 +419,9 @@ def code(opener: urllib.request.OpenerDirector, port: int) -> int:
         return 0
 
 
-def test_a_taken_port_is_one_line(framewatch: Command, endpoints: Endpoints) -> None:
+def test_a_taken_port_is_one_line(call: Call, endpoints: Endpoints) -> None:
     taken = int(endpoints.kafka.rpartition(":")[2])
-    process = framewatch("consume", "--port", taken)
-    _, err = process.communicate(timeout=60)
-    assert process.returncode == 1
+    code, _, err = call("consume", "--port", taken)
+    assert code == 1
     assert err.startswith(f"framewatch: port {taken} is taken by java")
     assert err.count("\n") == 1

@@ -11,8 +11,9 @@ from pathlib import Path
 
 import pytest
 from confluent_kafka import Consumer
+from confluent_kafka.admin import AdminClient
 
-from conftest import REPOSITORY, SAMPLE, Command, Services
+from conftest import REPOSITORY, SAMPLE, Command, Services, wait_for
 from framewatch.embedded.home import Endpoints
 from framewatch.embedded.jars import jar_paths, locked_jars
 from framewatch.embedded.kafka import tool_argv, tool_names
@@ -42,13 +43,14 @@ def clip(services: Services) -> str:
     return topic
 
 
-def test_topics_are_listed_described_and_deleted(framewatch: Command, topic: str) -> None:
+def test_topics_are_listed_described_and_deleted(framewatch: Command, endpoints: Endpoints, topic: str) -> None:
     described = framewatch("kafka", "topics", "--describe", "--topic", topic)
     assert topic in run(framewatch, "topics", "--list").split()
     out, err = described.communicate(timeout=240)
     assert "PartitionCount: 2" in out, err
     run(framewatch, "topics", "--delete", "--topic", topic)
-    assert topic not in run(framewatch, "topics", "--list").split()
+    admin = AdminClient({"bootstrap.servers": endpoints.kafka})
+    wait_for(lambda: topic not in admin.list_topics(timeout=20).topics, "the end of the topic", 30)
 
 
 def test_the_console_consumer_reads_the_topic_from_its_beginning(services: Services, clip: str) -> None:

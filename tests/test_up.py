@@ -16,6 +16,7 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 
+import cv2
 import psutil
 import pytest
 
@@ -79,10 +80,11 @@ class Up:
         wait_for(lambda: self.frame() is not None, "a picture", 150)
         return time.monotonic() - started
 
-    def frame(self) -> int | None:
-        """Number of the newest frame shown."""
+    def frame(self, stream: str = "sample") -> int | None:
+        """Number of the newest frame shown of a stream."""
+        address = f"http://127.0.0.1:{self.port}/snapshot/{stream}.jpg"
         try:
-            with urllib.request.urlopen(f"http://127.0.0.1:{self.port}/snapshot/sample.jpg", timeout=10) as answer:
+            with urllib.request.urlopen(address, timeout=10) as answer:
                 decode_img(answer.read())
                 return int(answer.headers["X-Frame"])
         except OSError:
@@ -146,63 +148,163 @@ def test_a_second_start_shows_its_first_picture_within_eight_seconds_and_keeps_w
     assert up.end(signal.SIGTERM) == 0
 
 
-def test_a_killed_child_is_told_and_started_again(up: Up) -> None:
-    up.start(SAMPLE, "--loop")
-    up.seconds_to_picture()
-    for name in ("store", "kafka", "consumer"):
-        os.kill(up.children()[name], signal.SIGKILL)
-        line = f"{name} was killed by SIGKILL"
-        wait_for(lambda line=line: line in up.said(), line)  # type: ignore[misc]
-        wait_for(lambda: healthy(up.port), f"health after the death of {name}", 120)
-        shown = {up.frame(), None}
-        wait_for(lambda shown=shown: up.frame() not in shown, "new pictures", 120)  # type: ignore[misc]
-    assert len(re.findall("starting it again", up.said())) == 3
-    assert up.end() == 0
+ALL = ("hall/video.avi", "door/video.avi", "broken.mp4", "sample.avi", "long.avi")
 
 
-def test_when_it_is_killed_all_of_it_ends_and_the_store_is_sound(up: Up) -> None:
-    up.start(SAMPLE, "--loop", "--run", "killed")
-    up.seconds_to_picture()
-    wait_for(lambda: (up.frame() or 0) > 60, "some faces")
-    pids = {**up.children(), "guard": up.guard()}
-    assert set(pids) == {"kafka", "store", "consumer", "producer", "guard"}
-    assert up.end(signal.SIGKILL) == -signal.SIGKILL
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where the shared run is started: its sources, and files that would be run instead of ours if found first."""
+    folder = tmp_path_factory.mktemp("folder")
+    for name in ("hall", "door"):
+        (folder / name).mkdir()
+        write_video(folder / name / "video.avi", "MJPG", 30)
+    (folder / "broken.mp4").write_bytes(b"no video")
+    write_video(folder / "sample.avi", "MJPG", 90)
+    write_faces(folder / "long.avi")
+    trap = "import pathlib; pathlib.Path(__file__ + '.was-run').touch()\n"
+    for name in ("producer", "consumer", "settings", "nx_27017", "click", "cv2", "json", "psutil"):
+        (folder / f"{name}.py").write_text(trap)
+    (folder / "framewatch").mkdir()
+    for name in ("__init__", "producer", "consumer", "cli", "settings"):
+        (folder / "framewatch" / f"{name}.py").write_text(trap)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def shared(home: Path, folder: Path) -> Iterator[Up]:
+    """A run that goes on from test to test, each of which starts it where the one before has ended it."""
+    with ended_at_last(Up(home)) as up:
+        up.folder = folder
+        yield up
+
+
+@pytest.fixture
+def running(shared: Up) -> Up:
+    """The shared run, with pictures of the video that takes long."""
+    if shared.process is None or shared.process.poll() is not None:
+        begin(shared, *ALL)
+    wait_for(lambda: shared.frame("long") is not None, "a picture", 150)
+    return shared
+
+
+def begin(up: Up, *sources: str) -> None:
+    up.start(*sources, "--host", "127.0.0.1")
+    wait_for(lambda: "live " in up.said(), "the start", 150)
+
+
+def write_faces(path: Path) -> None:
+    """Ten minutes of frames with a face, small and few: what runs beside it needs the machine more."""
+    whole = cv2.VideoCapture(str(SAMPLE))
+    for _ in range(100):
+        whole.grab()
+    faces = [cv2.resize(whole.read()[1], (240, 135), interpolation=cv2.INTER_AREA) for _ in range(10)]
+    whole.release()
+    video = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*"MJPG"), 4, (240, 135))
+    assert video.isOpened()
+    for number in range(2400):
+        video.write(faces[number % len(faces)])
+    video.release()
+
+
+def test_sources_that_fail_or_end_are_told_while_the_others_go_on(running: Up) -> None:
+    wait_for(lambda: "producer-4 came to its end" in running.said(), "the end of the video", 150)
+    wait_for(lambda: "producer-3 ended with code 1" in running.said(), "the failure")
+    assert "broken.mp4: cannot be opened as a video" in running.said()
+    wait_for(lambda: running.frame() == 89, "the last frame")
+    shown = {running.frame("long"), None}
+    wait_for(lambda: running.frame("long") not in shown, "new pictures of the others")
+
+
+def test_two_sources_of_one_name_are_two_streams_and_told(running: Up) -> None:
+    names = ("hall-video", "door-video")
+    assert all(f"stream    {name} " in running.said() for name in names)
+    wait_for(lambda: {"hall-video", "door-video"} <= running.streams(), "both streams", 60)
+    assert "video" not in running.streams()
+
+
+def test_a_second_run_in_the_same_home_is_one_line(running: Up) -> None:
+    other = Up(running.home)
+    other.log = running.home.parent / "other.log"
+    other.start()
+    assert other.process is not None and running.process is not None
+    assert other.process.wait(60) == 1
+    pid = running.process.pid
+    assert other.said() == (
+        f"framewatch: the services of {running.home} are running already (process {pid}): "
+        f"end it by Ctrl-C or `kill {pid}`, or name another home by --home\n"
+    )
+    assert running.process.poll() is None
+
+
+def test_a_taken_port_is_one_line_and_nothing_is_started(running: Up) -> None:
+    other = Up(running.home.parent / "other")
+    other.log = running.home.parent / "taken.log"
+    other.port = running.port
+    other.start(SAMPLE)
+    assert other.process is not None and running.process is not None
+    assert other.process.wait(60) == 1
+    assert re.fullmatch(rf"framewatch: port {running.port} is taken by .*; choose another by --port\n", other.said())
+    assert other.children() == {}
+    assert running.process.poll() is None
+
+
+def test_files_in_the_current_folder_are_not_run_instead_of_ours(running: Up, folder: Path) -> None:
+    assert running.folder == folder and (folder / "framewatch" / "producer.py").exists()
+    assert [*folder.rglob("*.was-run")] == []
+
+
+def test_when_it_is_killed_all_of_it_ends_and_the_store_is_sound(running: Up) -> None:
+    wait_for(lambda: (running.frame("long") or 0) > 20, "some faces")
+    children = running.children()
+    assert {"kafka", "store", "consumer", "producer-5"} <= set(children)
+    pids = {**children, "guard": running.guard()}
+    assert running.end(signal.SIGKILL) == -signal.SIGKILL
     wait_for(lambda: not any(map(alive, pids.values())), "the end of all", 60)
     # Asked to end, not killed: the databases are whole, and the consumer has committed what it stored.
-    for database in Home(up.home).store.glob("*.db"):
+    for database in Home(running.home).store.glob("*.db"):
         with closing(sqlite3.connect(database)) as connection:
             assert connection.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
-    assert "ended: " in (Home(up.home).logs / "consumer.log").read_text().splitlines()[-1]
+    assert "ended: " in (Home(running.home).logs / "consumer.log").read_text().splitlines()[-1]
 
 
-def test_what_a_run_killed_with_its_guard_left_behind_is_ended_by_the_next(up: Up) -> None:
-    up.start(SAMPLE, "--loop")
-    up.seconds_to_picture()
-    left = up.children()
-    assert up.process is not None
-    up.process.send_signal(signal.SIGSTOP)  # else it would start another guard
-    os.kill(up.guard(), signal.SIGKILL)
-    assert up.end(signal.SIGKILL) == -signal.SIGKILL
-    assert all(psutil.pid_exists(pid) for pid in left.values())
-    up.start(SAMPLE, "--loop")
+def test_what_a_run_killed_with_its_guard_left_behind_is_ended_by_the_next(shared: Up) -> None:
+    if shared.process is None or shared.process.poll() is not None:
+        begin(shared, "long.avi")
+    wait_for(lambda: shared.frame("long") is not None, "a picture")
+    left = {name: pid for name, pid in shared.children().items() if alive(pid)}
+    assert {name.partition("-")[0] for name in left} == {"kafka", "store", "consumer", "producer"}
+    assert shared.process is not None
+    shared.process.send_signal(signal.SIGSTOP)  # else it would start another guard
+    os.kill(shared.guard(), signal.SIGKILL)
+    assert shared.end(signal.SIGKILL) == -signal.SIGKILL
+    assert all(alive(pid) for pid in left.values())
     # The consumer left behind holds the port: the first start that finds it so must end it, not complain of it.
-    wait_for(lambda: "live " in up.said(), "the second start", 150)
+    begin(shared, "long.avi")
     assert not any(alive(pid) for pid in left.values())
-    up.seconds_to_picture()
-    assert up.end() == 0
+    wait_for(lambda: shared.frame("long") is not None, "a picture")
 
 
-def test_a_start_right_after_a_kill_is_left_alone_by_the_first_ones_guard(up: Up) -> None:
-    up.start(SAMPLE, "--loop")
-    up.seconds_to_picture()
-    guard = up.guard()
-    assert up.end(signal.SIGKILL) == -signal.SIGKILL
-    up.start(SAMPLE, "--loop")
-    wait_for(lambda: "live " in up.said(), "the second start", 150)
+def test_a_start_right_after_a_kill_is_left_alone_by_the_first_ones_guard(running: Up) -> None:
+    guard = running.guard()
+    assert running.end(signal.SIGKILL) == -signal.SIGKILL
+    begin(running, "long.avi")
     wait_for(lambda: not alive(guard), "the end of the first guard", 60)
-    up.seconds_to_picture()
-    assert "starting it again" not in up.said()
-    assert up.end() == 0
+    wait_for(lambda: running.frame("long") is not None, "a picture")
+    assert "starting it again" not in running.said()
+
+
+def test_a_killed_child_is_told_and_started_again(running: Up, folder: Path) -> None:
+    for name in ("store", "kafka", "consumer"):
+        os.kill(running.children()[name], signal.SIGKILL)
+        line = f"{name} was killed by SIGKILL"
+        wait_for(lambda line=line: line in running.said(), line)  # type: ignore[misc]
+        wait_for(lambda: healthy(running.port), f"health after the death of {name}", 120)
+        shown = {running.frame("long"), None}
+        wait_for(lambda shown=shown: running.frame("long") not in shown, "new pictures", 120)  # type: ignore[misc]
+    assert len(re.findall("starting it again", running.said())) == 3
+    assert running.end() == 0
+    assert running.children() == {}
+    assert [*folder.rglob("*.was-run")] == []  # nor by what was started again
 
 
 def test_services_that_are_killed_leave_nothing_running(home: Path) -> None:
@@ -213,81 +315,6 @@ def test_services_that_are_killed_leave_nothing_running(home: Path) -> None:
         assert set(pids) == {"kafka", "store", "guard"}
         services.end(signal.SIGKILL)
         wait_for(lambda: not any(map(alive, pids.values())), "the end of all", 60)
-
-
-def test_files_in_the_current_folder_are_not_run_instead_of_ours(up: Up, tmp_path: Path) -> None:
-    trap = "import pathlib; pathlib.Path(__file__ + '.was-run').touch()\n"
-    for name in ("producer", "consumer", "settings", "nx_27017", "click", "cv2", "json", "psutil"):
-        (tmp_path / f"{name}.py").write_text(trap)
-    (tmp_path / "framewatch").mkdir()
-    for name in ("__init__", "producer", "consumer", "cli", "settings"):
-        (tmp_path / "framewatch" / f"{name}.py").write_text(trap)
-    up.folder = tmp_path
-    up.start(SAMPLE, "--loop")
-    up.seconds_to_picture()
-    assert up.end() == 0
-    assert [*tmp_path.rglob("*.was-run")] == []
-
-
-def test_two_sources_of_one_name_are_two_streams_and_told(up: Up, tmp_path: Path) -> None:
-    for folder in ("hall", "door"):
-        (tmp_path / folder).mkdir()
-        write_video(tmp_path / folder / "video.avi", "MJPG", 30)
-    up.folder = tmp_path
-    up.start("hall/video.avi", "door/video.avi", "--run", "same")
-    names = ("hall-video", "door-video")
-    wait_for(lambda: all(f"stream    {name} " in up.said() for name in names), "both names on the console", 150)
-    wait_for(lambda: {"hall-video", "door-video"} <= up.streams(), "both streams", 60)
-    assert "video" not in up.streams()
-    assert up.end() == 0
-
-
-def test_sources_that_fail_or_end_are_told_while_the_others_go_on(up: Up, tmp_path: Path) -> None:
-    (tmp_path / "broken.mp4").write_bytes(b"no video")
-    video = write_video(tmp_path / "sample.avi", "MJPG", 90)
-    up.start(tmp_path / "broken.mp4", video, "--fps", "max")
-    wait_for(lambda: "producer-2 came to its end" in up.said(), "the end of the video", 150)
-    wait_for(lambda: "producer-1 ended with code 1" in up.said(), "the failure")
-    assert "broken.mp4: cannot be opened as a video" in up.said()
-    wait_for(lambda: up.frame() == 89, "the last frame")
-    assert up.end() == 0
-
-
-@pytest.fixture(scope="class")
-def running(home: Path) -> Iterator[Up]:
-    with ended_at_last(Up(home)) as up:
-        up.start("--host", "127.0.0.1")
-        wait_for(lambda: "live " in up.said(), "the first run", 150)
-        yield up
-        assert up.end() == 0
-
-
-class TestBesideOneThatRuns:
-    def test_a_second_run_in_the_same_home_is_one_line(self, running: Up) -> None:
-        other = Up(running.home)
-        other.log = running.home.parent / "other.log"
-        other.start()
-        assert other.process is not None and running.process is not None
-        assert other.process.wait(60) == 1
-        pid = running.process.pid
-        assert other.said() == (
-            f"framewatch: the services of {running.home} are running already (process {pid}): "
-            f"end it by Ctrl-C or `kill {pid}`, or name another home by --home\n"
-        )
-        assert running.process.poll() is None
-
-    def test_a_taken_port_is_one_line_and_nothing_is_started(self, running: Up) -> None:
-        other = Up(running.home.parent / "other")
-        other.log = running.home.parent / "taken.log"
-        other.port = running.port
-        other.start(SAMPLE)
-        assert other.process is not None and running.process is not None
-        assert other.process.wait(60) == 1
-        assert re.fullmatch(
-            rf"framewatch: port {running.port} is taken by .*; choose another by --port\n", other.said()
-        )
-        assert other.children() == {}
-        assert running.process.poll() is None
 
 
 def healthy(port: int) -> bool:

@@ -50,7 +50,7 @@ from framewatch.vision.classifier import Image
 from framewatch.vision.jpeg import decode_img, encode_jpeg
 from framewatch.wiring.worker import run_worker
 from shared import free_port
-from test_consume import sample_frames
+from test_consume import small_face
 
 
 class GatedStore(EventStore):
@@ -124,7 +124,7 @@ def worker(
 
 @pytest.fixture(scope="module")
 def face() -> Image:
-    return sample_frames(111)[-1][60:300, 140:460].copy()
+    return small_face()
 
 
 @pytest.fixture
