@@ -38,7 +38,7 @@ pytestmark = [
 
 @pytest.fixture(scope="module")
 def shapes(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return draw(tmp_path_factory.mktemp("data") / "shapes", 120)
+    return draw(tmp_path_factory.mktemp("data") / "shapes", 60)
 
 
 @pytest.fixture(scope="module")
@@ -49,8 +49,9 @@ def few(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def trained(shapes: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Heard]:
     out, heard = tmp_path_factory.mktemp("models") / "shapes", Heard()
-    # Long enough, and with steps that get smaller: threads make each training another one, and all are to learn it.
-    plan = plan_of("cnn", shapes, out, epochs=20, learning_rate=3e-3, batch_size=16, schedule="cosine")
+    # Steps enough for the means of its layers to settle, and smaller ones in the end: threads make each training
+    # another one, and all are to learn it.
+    plan = plan_of("cnn", shapes, out, epochs=6, learning_rate=3e-3, batch_size=4, schedule="cosine")
     train.train(plan, Access(), heard)
     return out, heard
 
@@ -64,7 +65,7 @@ def beside(
     if not any(item.name == ITS_TEST for item in request.session.items):
         yield None, out
         return
-    trainer = Trainer("mobilenet", "--weights", "none", "--epochs", 2, "--size", 96, "--data", few, "--out", out)
+    trainer = Trainer("mobilenet", "--weights", "none", "--epochs", 1, "--size", 32, "--data", few, "--out", out)
     yield trainer, out
     trainer.process.kill()
     trainer.process.communicate()
@@ -216,6 +217,25 @@ def test_a_frozen_backbone_stays_as_it_was_and_then_only_its_upper_layers_change
         assert all(names.index(name) > names.index(last_same) for name in changed), phase.name
         assert bool(changed) == (phase.trained == "upper")
         assert not any("bn" in name.lower() for name in changed), "normalization stays as it came"
+
+
+def test_the_step_of_a_training_is_traced_once(few: Path, tmp_path: Path) -> None:
+    """Of a large network a trace takes most of the time until the first step."""
+    traces: list[str] = []
+
+    class Traced(keras.Model):  # type: ignore[misc]  # Keras has no types
+        def train_step(self, data: object) -> object:
+            traces.append("step")
+            return super().train_step(data)
+
+    def build() -> keras.Model:
+        seen = keras.Input(TINY.shape)
+        return Traced(seen, keras.layers.Dense(2, activation="softmax")(keras.layers.Flatten()(seen)))
+
+    recipe = replace(recipes.RECIPES["cnn"], input=TINY, epochs=2, batch_size=8)
+    data = load_data(str(few), TINY, tmp_path / "data")
+    fit.fit(build, lambda model: None, data, recipe, recipes.phases_of(recipe, False), tmp_path / "state", 1, Heard())
+    assert traces == ["step"]
 
 
 def test_wrong_weights_are_one_line(few: Path, trained: tuple[Path, Heard], tmp_path: Path,
