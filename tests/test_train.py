@@ -56,6 +56,16 @@ def trained(shapes: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Pat
     return out, heard
 
 
+@pytest.fixture(scope="module")
+def backbone(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, keras.Model]:
+    """A MobileNetV2 without its top, and a file of its weights for a training to start from."""
+    path = tmp_path_factory.mktemp("backbone") / "mobilenet.weights.h5"
+    keras.utils.set_random_seed(5)
+    made = recipes.RECIPES["mobilenet"].build(TINY, 2, True).get_layer(mobilenet.BACKBONE)
+    made.save_weights(path)
+    return path, made
+
+
 @pytest.fixture(scope="module", autouse=True)
 def beside(
     few: Path, request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
@@ -65,7 +75,8 @@ def beside(
     if not any(item.name == ITS_TEST for item in request.session.items):
         yield None, out
         return
-    trainer = Trainer("mobilenet", "--weights", "none", "--epochs", 1, "--size", 32, "--data", few, "--out", out)
+    start, _ = request.getfixturevalue("backbone")
+    trainer = Trainer("mobilenet", "--weights", start, "--epochs", 1, "--size", 32, "--data", few, "--out", out)
     yield trainer, out
     trainer.process.kill()
     trainer.process.communicate()
@@ -190,17 +201,17 @@ def test_a_loss_that_is_no_number_ends_it_without_a_bundle(few: Path, tmp_path: 
     assert not (partial_folder(plan.out) / "bundle").exists()
 
 
-def test_a_frozen_backbone_stays_as_it_was_and_then_only_its_upper_layers_change(few: Path, tmp_path: Path) -> None:
-    keras.utils.set_random_seed(5)
+def test_a_frozen_backbone_stays_as_it_was_and_then_only_its_upper_layers_change(
+    few: Path, backbone: tuple[Path, keras.Model], tmp_path: Path
+) -> None:
+    start, before = backbone
     recipe = replace(recipes.RECIPES["mobilenet"], input=TINY, epochs=2, batch_size=16)
-    before = recipe.build(TINY, 2, True).get_layer(mobilenet.BACKBONE)
-    before.save_weights(tmp_path / "mobilenet.weights.h5")
     data = load_data(str(few), TINY, tmp_path / "data")
     phases = recipes.phases_of(recipe, pretrained=True)
     assert [phase.name for phase in phases] == ["warm-up", "fine-tuning"]
     over = fit.fit(
         lambda: recipe.build(TINY, 2, True),
-        lambda model: weights.load_start(model, str(tmp_path / "mobilenet.weights.h5"), "mobilenet"),
+        lambda model: weights.load_start(model, str(start), "mobilenet"),
         data, recipe, phases, tmp_path / "state", 1, Heard(),
     )  # fmt: skip
     assert fit.best_weights(over).is_file()
