@@ -9,12 +9,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import skimage.data
 from numpy.typing import NDArray
 
 from framewatch.vision.classifier import Image
 from framewatch.vision.models.bundle import Bundle, Manifest, load_bundle
 from framewatch.vision.models.inputs import InputSpec
+from heavy import export, keras, photos
 from shared import this_run
 
 COLOURS = ("blue", "green", "red")
@@ -45,7 +45,7 @@ class Made:
 
 def person() -> Image:
     """A picture with one face in it, 512x512, blue green red: scikit-image's astronaut."""
-    picture: Image = skimage.data.astronaut()  # type: ignore[no-untyped-call]
+    picture: Image = photos.astronaut()  # type: ignore[no-untyped-call]
     return np.ascontiguousarray(picture[..., ::-1])
 
 
@@ -61,41 +61,37 @@ def make_aside(folder: Path) -> None:
 
 def make(folder: Path) -> None:
     """Make the bundles; needs TensorFlow."""
-    import keras  # noqa: PLC0415
-    from keras import layers  # noqa: PLC0415
-
-    from framewatch.training.export import export_bundle  # noqa: PLC0415
 
     def colours(spec: InputSpec) -> keras.Model:
         pictures = keras.Input(spec.shape)
-        x = layers.GlobalAveragePooling2D()(layers.Rescaling(1 / 255)(pictures))
-        red_is_first = layers.Dense(3, activation="softmax")
+        x = keras.layers.GlobalAveragePooling2D()(keras.layers.Rescaling(1 / 255)(pictures))
+        red_is_first = keras.layers.Dense(3, activation="softmax")
         model = keras.Model(pictures, red_is_first(x))
         red_is_first.set_weights([6 * np.eye(3)[:, ::-1], np.array([0.0, 0.1, 0.2])])
         return model
 
     def sequence(spec: InputSpec) -> keras.Model:
         pictures = keras.Input(spec.shape)
-        x = layers.Rescaling(1 / 127.5, offset=-1)(pictures)
-        x = layers.TimeDistributed(layers.Conv2D(8, 3, strides=2, activation="relu"))(x)
-        x = layers.TimeDistributed(layers.GlobalAveragePooling2D())(x)
-        x = layers.LSTM(16, unroll=True)(x)
+        x = keras.layers.Rescaling(1 / 127.5, offset=-1)(pictures)
+        x = keras.layers.TimeDistributed(keras.layers.Conv2D(8, 3, strides=2, activation="relu"))(x)
+        x = keras.layers.TimeDistributed(keras.layers.GlobalAveragePooling2D())(x)
+        x = keras.layers.LSTM(16, unroll=True)(x)
         return with_large_head(pictures, x, len(COLOURS))
 
     def moods(spec: InputSpec) -> keras.Model:
         pictures = keras.Input(spec.shape)
-        x = layers.Rescaling(1 / 127.5, offset=-1)(pictures)
-        x = layers.Conv2D(16, 3, strides=2, activation="relu")(x)
-        x = layers.GlobalAveragePooling2D()(x)
+        x = keras.layers.Rescaling(1 / 127.5, offset=-1)(pictures)
+        x = keras.layers.Conv2D(16, 3, strides=2, activation="relu")(x)
+        x = keras.layers.GlobalAveragePooling2D()(x)
         return with_large_head(pictures, x, len(MOODS))
 
     def raw(spec: InputSpec) -> keras.Model:
         pictures = keras.Input(spec.shape)
-        x = layers.GlobalAveragePooling2D()(layers.Rescaling(1 / 255)(pictures))
-        return keras.Model(pictures, layers.Dense(3, activation="relu", bias_initializer="ones")(x))
+        x = keras.layers.GlobalAveragePooling2D()(keras.layers.Rescaling(1 / 255)(pictures))
+        return keras.Model(pictures, keras.layers.Dense(3, activation="relu", bias_initializer="ones")(x))
 
     def with_large_head(pictures: keras.KerasTensor, x: keras.KerasTensor, classes: int) -> keras.Model:
-        head = layers.Dense(classes, activation="softmax")
+        head = keras.layers.Dense(classes, activation="softmax")
         model = keras.Model(pictures, head(x))
         head.set_weights([12 * head.get_weights()[0], head.get_weights()[1]])
         return model
@@ -111,7 +107,7 @@ def make(folder: Path) -> None:
         about = Manifest.model_validate({"name": name, "architecture": "cnn", "margin": 0.1, "files": {}, **manifest})
         model = architecture(about.input)
         (folder / name).mkdir()
-        export_bundle(model, about, labels, folder / name, "# A small model for tests\n")
+        export.export_bundle(model, about, labels, folder / name, "# A small model for tests\n")
         samples = rng.integers(0, 256, (6, *about.input.shape), np.uint8)
         for k, sample in enumerate(samples):
             sample[..., k % about.input.channels] //= 2 + k

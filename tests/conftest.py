@@ -40,6 +40,7 @@ SAMPLE = REPOSITORY / "videos" / "sample.mp4"
 # Under another name from now on: the programs that the tests start would take FRAMEWATCH_TEST_DATA for a setting.
 os.environ["TEST_DATA"] = os.environ.pop("FRAMEWATCH_TEST_DATA", "") or os.environ.get("TEST_DATA", "")
 DATA = Path(os.environ["TEST_DATA"] or REPOSITORY.parent / "shared" / "data")
+LOADED = pytest.StashKey[frozenset[str]]()
 # The order in which files are handed out: two of short tests, beside which the first group need not wait long to be
 # alone; then what takes longest; then all others.
 FIRST = (
@@ -68,6 +69,11 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if is_alone(item):
             item.add_marker(pytest.mark.xdist_group("alone"))
+
+
+def pytest_collection_finish(session: pytest.Session) -> None:
+    """Note what was loaded to read the files of tests, for the test of it."""
+    session.config.stash[LOADED] = frozenset(sys.modules)
 
 
 @pytest.hookimpl(optionalhook=True)

@@ -6,34 +6,36 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import openvino as ov
 from numpy.typing import NDArray
-from openvino import opset13 as ops
 
 from framewatch.training.data.labelled import Part
-from framewatch.training.report.card import Provenance
-from framewatch.training.report.figures import Predictions
 from framewatch.vision.models.bundle import Bundle, Manifest, seal_bundle, write_labels
 from framewatch.vision.models.inputs import InputSpec
+from heavy import card, figures, openvino
+from heavy import operations as ops
 
 SIDE = 16
 SPEC = InputSpec(height=SIDE, width=SIDE, channels=1)
 LABELS = ("dark", "middle", "light")
 BRIGHTNESS = (30, 120, 220)
-STORY = Provenance(
-    source="rooms.npz",
-    parameters=1234,
-    recipe={"optimizer": "adam", "learning_rate": 1e-3},
-    seed=7,
-    precision="float32",
-    duration_s=300,
-    versions={"keras": "3"},
-    terms="CC BY 4.0",
-)
 
 CONFUSION = np.array([[7, 2, 1], [0, 5, 3], [4, 0, 8]])
 
 SMOKING = ("NotSmoking", "Smoking")
+
+
+def story() -> card.Provenance:
+    """Of the training that it never had."""
+    return card.Provenance(
+        source="rooms.npz",
+        parameters=1234,
+        recipe={"optimizer": "adam", "learning_rate": 1e-3},
+        seed=7,
+        precision="float32",
+        duration_s=300,
+        versions={"keras": "3"},
+        terms="CC BY 4.0",
+    )
 
 
 def softmax(scores: Any) -> NDArray[np.float64]:
@@ -63,12 +65,12 @@ def known_part(confusion: NDArray[Any] = CONFUSION, seed: int = 0) -> Part:
     return Part((bright + noise).clip(0, 255).astype(np.uint8), cells[:, 0])
 
 
-def predictions(targets: list[int], given: Any, labels: tuple[str, ...] = LABELS) -> Predictions:
-    return Predictions(labels, np.array(targets, np.int64), np.array(given, float).reshape(-1, len(labels)))
+def predictions(targets: list[int], given: Any, labels: tuple[str, ...] = LABELS) -> figures.Predictions:
+    return figures.Predictions(labels, np.array(targets, np.int64), np.array(given, float).reshape(-1, len(labels)))
 
 
-def predictions_of(part: Part, labels: tuple[str, ...] = LABELS) -> Predictions:
-    return Predictions(labels, part.targets, softmax(np.log(by_brightness(part.pictures))[:, : len(labels)]))
+def predictions_of(part: Part, labels: tuple[str, ...] = LABELS) -> figures.Predictions:
+    return figures.Predictions(labels, part.targets, softmax(np.log(by_brightness(part.pictures))[:, : len(labels)]))
 
 
 def seal_known(folder: Path, labels: tuple[str, ...] = LABELS) -> Bundle:
@@ -79,6 +81,6 @@ def seal_known(folder: Path, labels: tuple[str, ...] = LABELS) -> Bundle:
     centres = np.array([BRIGHTNESS[: len(labels)]], np.float32)
     distance = ops.abs(ops.subtract(mean, centres))
     given = ops.softmax(ops.multiply(distance, np.float32(-1 / 20)), 1)
-    ov.save_model(ov.Model([given], [taken]), folder / "model.xml", compress_to_fp16=False)
+    openvino.save_model(openvino.Model([given], [taken]), folder / "model.xml", compress_to_fp16=False)
     write_labels(folder, labels)
     return seal_bundle(folder, Manifest(name=folder.name, architecture="cnn", input=SPEC, files={}))

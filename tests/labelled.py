@@ -8,10 +8,10 @@ from typing import Any
 
 import numpy as np
 import PIL.Image
-import skimage.data
 
 from framewatch.vision.classifier import Image
 from framewatch.vision.models.inputs import InputSpec
+from heavy import photos
 
 SMALL = InputSpec(height=16, width=16, channels=3)
 
@@ -50,7 +50,7 @@ def smoking(folder: Path, each: int = 10) -> Path:
 
 def photo() -> Image:
     """A real one, red green blue."""
-    return np.asarray(skimage.data.astronaut(), np.uint8)  # type: ignore[no-untyped-call]
+    return np.asarray(photos.astronaut(), np.uint8)  # type: ignore[no-untyped-call]
 
 
 def bgr(picture: Image) -> Image:

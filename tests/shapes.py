@@ -14,18 +14,16 @@ import pytest
 
 from conftest import REPOSITORY
 from framewatch.cli import main
-from framewatch.training.architectures.recipes import RECIPES
-from framewatch.training.fit.callbacks import EpochReport
-from framewatch.training.train import Plan
 from framewatch.vision.models.bundle import Manifest
 from framewatch.vision.models.inputs import InputSpec
+from heavy import callbacks, recipes, train
 
 SHAPES = ("round", "square")
 TINY = InputSpec(height=32, width=32)
 
 
 def draw(folder: Path, each: int, seed: int = 0) -> Path:
-    """A folder for each class: bright shapes anywhere on dark ground."""
+    """A folder for each class: bright discs or frames anywhere on dark ground."""
     random = np.random.default_rng(seed)
     for shape in SHAPES:
         (folder / shape).mkdir(parents=True)
@@ -36,7 +34,7 @@ def draw(folder: Path, each: int, seed: int = 0) -> Path:
             if shape == "round":
                 cv2.circle(picture, (x, y), half, colour, -1)
             else:
-                cv2.rectangle(picture, (x - half, y - half), (x + half, y + half), colour, -1)
+                cv2.rectangle(picture, (x - half, y - half), (x + half, y + half), colour, 8)
             cv2.imwrite(str(folder / shape / f"{number}.png"), picture)
     return folder
 
@@ -46,7 +44,7 @@ class Heard:
 
     def __init__(self) -> None:
         self.lines: list[str] = []
-        self.epochs: list[EpochReport] = []
+        self.epochs: list[callbacks.EpochReport] = []
 
     def say(self, text: str) -> None:
         self.lines.append(text)
@@ -54,14 +52,14 @@ class Heard:
     def step(self, what: str, step: int, steps: int) -> None:
         assert 0 <= step <= steps, what
 
-    def epoch(self, report: EpochReport) -> None:
+    def epoch(self, report: callbacks.EpochReport) -> None:
         self.epochs.append(report)
 
 
-def plan_of(architecture: str, source: Path, out: Path, spec: InputSpec = TINY, **changes: object) -> Plan:
-    recipe = replace(RECIPES[architecture], input=spec, **changes)  # type: ignore[arg-type]
+def plan_of(architecture: str, source: Path, out: Path, spec: InputSpec = TINY, **changes: object) -> train.Plan:
+    recipe = replace(recipes.RECIPES[architecture], input=spec, **changes)  # type: ignore[arg-type]
     manifest = Manifest(name=out.name, architecture=architecture, input=spec, files={})
-    return Plan(architecture, recipe, str(source), out, manifest)
+    return train.Plan(architecture, recipe, str(source), out, manifest)
 
 
 # What a shell starts in the background ignores Ctrl-C, and so would all that the tests start.

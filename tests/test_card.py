@@ -7,10 +7,11 @@ from pathlib import Path
 import pytest
 
 from framewatch.training.data.labelled import LabelledData
-from framewatch.training.report.figures import Report
-from framewatch.training.report.outputs import training_outputs
 from framewatch.vision.models.bundle import Bundle, load_bundle
-from known_model import CONFUSION, LABELS, STORY, by_brightness, known_part, seal_known
+from heavy import figures, outputs
+from known_model import CONFUSION, LABELS, by_brightness, known_part, seal_known, story
+
+pytestmark = pytest.mark.xdist_group("training")  # what they import, one worker imports
 
 HISTORY = "epoch,accuracy,loss,val_accuracy,val_loss\n0,0.5,1.0,0.6,0.9\n1,0.6,0.9,0.5,0.8\n"
 
@@ -26,7 +27,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
     folder = tmp_path_factory.mktemp("made")
     (folder / "history.csv").write_text(HISTORY)
     bundle = seal_known(folder / "brightness")
-    return training_outputs(bundle, by_brightness, "openvino", whole_data(), STORY, folder / "history.csv")
+    return outputs.training_outputs(bundle, by_brightness, "openvino", whole_data(), story(), folder / "history.csv")
 
 
 def test_a_bundle_gets_figures_plots_and_card_and_is_sealed_over_them(made: Bundle) -> None:
@@ -37,7 +38,7 @@ def test_a_bundle_gets_figures_plots_and_card_and_is_sealed_over_them(made: Bund
     assert sum(path.stat().st_size for path in made.folder.glob("*.png")) < 500_000
     assert set(made.manifest.files) >= {"metrics.json", "metrics_test.json", "card.md", "history.csv",
                                           "classification_report.txt", "classification_report_test.txt"}  # fmt: skip
-    report = Report.model_validate_json(made.content("metrics_test.json"))
+    report = figures.Report.model_validate_json(made.content("metrics_test.json"))
     assert (report.split, report.model, report.data) == ("test", "brightness", "rooms.npz")
     assert report.confusion_matrix == CONFUSION.tolist()
 
@@ -65,8 +66,8 @@ def test_the_card_says_what_the_model_is_and_how_good(made: Bundle) -> None:
 
 def test_pictures_of_data_that_must_not_be_handed_on_stay_out_of_the_bundle(tmp_path: Path) -> None:
     data = LabelledData(LABELS, {"validation": known_part()})
-    bundle = training_outputs(
-        seal_known(tmp_path / "brightness"), by_brightness, "openvino", data, STORY, sheet=False
+    bundle = outputs.training_outputs(
+        seal_known(tmp_path / "brightness"), by_brightness, "openvino", data, story(), sheet=False
     )
     assert "predictions_sheet.png" not in bundle.manifest.files
     assert "metrics_test.json" not in bundle.manifest.files

@@ -17,17 +17,17 @@ from conftest import REPOSITORY
 from framewatch.cli import main
 from framewatch.errors import BadBundle, DataError
 from framewatch.training.data.labelled import LabelledData, Part, load_data
-from framewatch.training.report.evaluate import Answer, evaluate, model_targets, shares
-from framewatch.training.report.figures import Report
-from framewatch.training.report.outputs import report_of, training_outputs
-from known_model import CONFUSION, LABELS, SMOKING, SPEC, STORY, by_brightness, known_part, of_two, seal_known
+from heavy import evaluate, figures, outputs
+from known_model import CONFUSION, LABELS, SMOKING, SPEC, by_brightness, known_part, of_two, seal_known, story
 from labelled import encoded, put
+
+pytestmark = pytest.mark.xdist_group("training")  # what they import, one worker imports
 
 
 @pytest.mark.parametrize("seed", range(3))
 def test_a_known_model_has_its_known_confusions_in_whatever_order_the_data_come(seed: int) -> None:
     data = LabelledData(LABELS, {"test": known_part(seed=seed)})
-    assert evaluate(by_brightness, LABELS, data, "test").figures.confusion_matrix == CONFUSION.tolist()
+    assert evaluate.evaluate(by_brightness, LABELS, data, "test").figures.confusion_matrix == CONFUSION.tolist()
 
 
 def test_labels_in_another_order_are_matched_by_name() -> None:
@@ -35,13 +35,13 @@ def test_labels_in_another_order_are_matched_by_name() -> None:
     order = ("Light", "DARK", "middle")
     places = np.array([order.index(name) for name in ("DARK", "middle", "Light")])
     data = LabelledData(order, {"test": Part(part.pictures, places[part.targets])})
-    assert evaluate(by_brightness, LABELS, data, "test").figures.confusion_matrix == CONFUSION.tolist()
+    assert evaluate.evaluate(by_brightness, LABELS, data, "test").figures.confusion_matrix == CONFUSION.tolist()
 
 
 @pytest.mark.parametrize("labels", [(), ("0", "1", "2")])
 def test_data_whose_labels_are_mere_numbers_count_as_the_model_does(labels: tuple[str, ...]) -> None:
     data = LabelledData(labels, {"test": known_part()})
-    assert evaluate(by_brightness, LABELS, data, "test").figures.confusion_matrix == CONFUSION.tolist()
+    assert evaluate.evaluate(by_brightness, LABELS, data, "test").figures.confusion_matrix == CONFUSION.tolist()
 
 
 @pytest.mark.parametrize(
@@ -56,7 +56,7 @@ def test_data_whose_labels_are_mere_numbers_count_as_the_model_does(labels: tupl
 def test_labels_that_cannot_be_matched(of_data: tuple[str, ...], of_model: tuple[str, ...], message: str) -> None:
     part = Part(np.zeros((3, *SPEC.shape), np.uint8), np.array([0, 1, 2 if not of_data else 1]))
     with pytest.raises(DataError, match=message):
-        model_targets(part, of_data, of_model)
+        evaluate.model_targets(part, of_data, of_model)
 
 
 def test_a_part_that_is_not_there_is_answered_with_those_that_are() -> None:
@@ -64,7 +64,7 @@ def test_a_part_that_is_not_there_is_answered_with_those_that_are() -> None:
     with pytest.raises(
         DataError, match="got --split 'test': the data have no such part; choose one of: train, validation"
     ):
-        evaluate(by_brightness, LABELS, data, "test")
+        evaluate.evaluate(by_brightness, LABELS, data, "test")
 
 
 def test_few_pictures_are_in_memory_at_a_time(tmp_path: Path) -> None:
@@ -78,7 +78,7 @@ def test_few_pictures_are_in_memory_at_a_time(tmp_path: Path) -> None:
         sizes.append(len(pictures))
         return by_brightness(pictures)
 
-    assert np.array_equal(shares(seen, mapped, 3), shares(by_brightness, part, 3, batch=7))
+    assert np.array_equal(evaluate.shares(seen, mapped, 3), evaluate.shares(by_brightness, part, 3, batch=7))
     assert set(sizes) == {64, len(part) % 64}
 
 
@@ -95,9 +95,9 @@ def fewer(pictures: NDArray[np.uint8]) -> NDArray[np.float32]:
 
 
 @pytest.mark.parametrize(("model", "message"), [(relu, "softmax"), (nothing, "softmax"), (fewer, "3 labels")])
-def test_answers_that_are_no_shares_are_refused(model: Answer, message: str) -> None:
+def test_answers_that_are_no_shares_are_refused(model: evaluate.Answer, message: str) -> None:
     with pytest.raises(BadBundle, match=message):
-        shares(model, known_part(), 3)
+        evaluate.shares(model, known_part(), 3)
 
 
 def framewatch_evaluate(*arguments: object) -> subprocess.CompletedProcess[str]:
@@ -141,7 +141,9 @@ def test_the_command_measures_what_is_served_without_tensorflow(tmp_path: Path) 
     assert document["labels"] == list(LABELS)
     assert (document["model"], document["split"], document["samples"]) == (bundle.model, "test", 150)
     assert (document["data"], document["runtime"]) == ("rooms.npz", "openvino")
-    assert Report.model_validate(document) == Report.model_validate_json((out / "metrics.json").read_bytes())
+    assert figures.Report.model_validate(document) == figures.Report.model_validate_json(
+        (out / "metrics.json").read_bytes()
+    )
     assert {path.name for path in out.iterdir()} == {
         "metrics.json", "classification_report.txt", "confusion_matrix.png", "confusion_matrix_normalised.png",
         "per_class_accuracy.png", "reliability.png", "predictions_sheet.png",
@@ -192,7 +194,9 @@ def test_data_without_parts_are_split_as_they_were_for_training(
     data = save_npz(tmp_path / "x.npz", train=known_part(CONFUSION * 5))
     arguments = ("--data", data, "--json", "--work", tmp_path / "work")
     labelled = load_data(str(data), SPEC, tmp_path / "work", seed=5)
-    bundle = training_outputs(seal_known(tmp_path / "brightness"), by_brightness, "openvino", labelled, STORY)
+    bundle = outputs.training_outputs(
+        seal_known(tmp_path / "brightness"), by_brightness, "openvino", labelled, story()
+    )
     found = {}
     for name, options in (("as trained", ()), ("same", ("--seed", "5")), ("other", ("--seed", "6"))):
         assert run("--model", bundle.folder, *arguments, *options) == 0
@@ -230,11 +234,11 @@ def test_the_threshold_that_validation_chose_is_applied_to_test(
     parts = {"validation": known_part(CONFUSION[:2, :2], 1), "test": known_part(CONFUSION[:2, :2], 2)}
     data = save_npz(tmp_path / "x.npz", **parts)
     before = seal_known(tmp_path / "smokers", SMOKING)
-    bundle = training_outputs(before, of_two, "openvino", LabelledData(SMOKING, parts), STORY)
+    bundle = outputs.training_outputs(before, of_two, "openvino", LabelledData(SMOKING, parts), story())
     assert run("--model", bundle.folder, "--data", data, "--split", "test", "--json") == 0
     two = json.loads(capsys.readouterr().out)["two_classes"]
     assert two["fixed"]["chosen_on"] == "validation"
-    trained = report_of(bundle)
+    trained = outputs.report_of(bundle)
     assert trained is not None and trained.two_classes is not None and trained.two_classes.best is not None
     assert two["fixed"]["threshold"] == trained.two_classes.best.threshold
     assert run("--model", bundle.folder, "--data", data, "--split", "test", "--json", "--positive", "NotSmoking") == 0

@@ -17,8 +17,7 @@ from conftest import REPOSITORY
 from framewatch.cli import main
 from framewatch.errors import DataError
 from framewatch.objects.base import Access
-from framewatch.training.report.explore import Explored, explore, write_overview
-from framewatch.training.report.overview import summary
+from heavy import explore, overview
 from labelled import encoded, pattern, photo, put, put_class
 from s3 import ObjectStore
 
@@ -44,8 +43,8 @@ def mixed(folder: Path) -> Path:
     return folder
 
 
-def look(source: Path | str) -> Explored:
-    return explore(str(source), Access())
+def look(source: Path | str) -> explore.Explored:
+    return explore.explore(str(source), Access())
 
 
 def test_counts_sizes_formats_and_colours(tmp_path: Path) -> None:
@@ -104,7 +103,7 @@ def test_unusual_colours_and_tags_are_named(tmp_path: Path) -> None:
 
 def test_the_files_are_written_and_can_be_opened(tmp_path: Path) -> None:
     explored = look(mixed(tmp_path / "set"))
-    paths = write_overview(explored, tmp_path / "deep" / "out")
+    paths = explore.write_overview(explored, tmp_path / "deep" / "out")
     assert {path.name for path in paths} == FILES
     for path in paths:
         if path.suffix == ".png":
@@ -112,7 +111,7 @@ def test_the_files_are_written_and_can_be_opened(tmp_path: Path) -> None:
                 assert image.width > 300
                 assert np.asarray(image.convert("L")).std() > 5
     text = (tmp_path / "deep" / "out" / "dataset_summary.txt").read_text()
-    assert text == summary(explored.overview)
+    assert text == overview.summary(explored.overview)
     for said in (
         "pictures  18, 2 labels, 2 skipped",
         f"{'NotSmoking':<12}{4:>12}{0:>12}{4:>12}    22.2%",
@@ -124,7 +123,7 @@ def test_the_files_are_written_and_can_be_opened(tmp_path: Path) -> None:
     ):
         assert said in text
     with pytest.raises(DataError, match="cannot be written"):
-        write_overview(explored, put(tmp_path / "file", b"") / "out")
+        explore.write_overview(explored, put(tmp_path / "file", b"") / "out")
 
 
 def test_many_classes_with_odd_names_are_still_drawn(tmp_path: Path) -> None:
@@ -134,7 +133,7 @@ def test_many_classes_with_odd_names_are_still_drawn(tmp_path: Path) -> None:
         )
     explored = look(tmp_path / "set")
     assert len(explored.overview.labels) == 70
-    assert all(path.stat().st_size > 1000 for path in write_overview(explored, tmp_path / "out"))
+    assert all(path.stat().st_size > 1000 for path in explore.write_overview(explored, tmp_path / "out"))
 
 
 def test_a_source_without_a_picture_that_can_be_read_is_refused(tmp_path: Path) -> None:

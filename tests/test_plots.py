@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -12,12 +11,10 @@ from PIL import Image, ImageColor
 
 from framewatch.errors import DataError
 from framewatch.training.data.labelled import Part
-from framewatch.training.report import plots
-from framewatch.training.report.figures import Figures, Predictions
-from framewatch.training.report.history import best_epoch, read_history, training_history
-from framewatch.training.report.metrics import classification_report, measure
-from framewatch.training.report.sheet import predictions_sheet
+from heavy import figures, history, metrics, plots, sheet
 from known_model import CONFUSION, LABELS, SMOKING, known_part, predictions, predictions_of
+
+pytestmark = pytest.mark.xdist_group("training")  # what they import, one worker imports
 
 
 def png(path: Path) -> Image.Image:
@@ -36,19 +33,19 @@ def has_colour(picture: Image.Image, colour: str) -> bool:
     return int(np.count_nonzero(near)) > 50
 
 
-def measured(seed: int = 0, labels: tuple[str, ...] = LABELS) -> tuple[Predictions, Figures]:
+def measured(seed: int = 0, labels: tuple[str, ...] = LABELS) -> tuple[figures.Predictions, figures.Figures]:
     known = predictions_of(known_part(CONFUSION[: len(labels), : len(labels)], seed), labels)
-    return known, measure(known, "test")
+    return known, metrics.measure(known, "test")
 
 
-PLOTS = [plots.confusion_matrix, plots.confusion_matrix_normalised, plots.per_class_accuracy, plots.reliability]
+PLOTS = ["confusion_matrix", "confusion_matrix_normalised", "per_class_accuracy", "reliability"]
 
 
-@pytest.mark.parametrize("plot", PLOTS, ids=lambda plot: plot.__name__)
-def test_plots_show_what_was_measured(plot: Callable[[Figures, str, Path], None], tmp_path: Path) -> None:
-    one, other = measured()[1], measure(predictions([0, 1, 2, 2], np.eye(3)[[0, 1, 2, 1]]), "test")
-    for name, figures in (("one", one), ("again", one), ("other", other)):
-        plot(figures, "a model on test", tmp_path / f"{name}.png")
+@pytest.mark.parametrize("plot", PLOTS)
+def test_plots_show_what_was_measured(plot: str, tmp_path: Path) -> None:
+    one, other = measured()[1], metrics.measure(predictions([0, 1, 2, 2], np.eye(3)[[0, 1, 2, 1]]), "test")
+    for name, found in (("one", one), ("again", one), ("other", other)):
+        getattr(plots, plot)(found, "a model on test", tmp_path / f"{name}.png")
     assert png(tmp_path / "one.png") == png(tmp_path / "again.png")
     assert png(tmp_path / "one.png") != png(tmp_path / "other.png")
 
@@ -63,18 +60,19 @@ def test_the_curve_of_two_classes_is_drawn_and_that_of_three_is_not(tmp_path: Pa
 def test_any_label_can_be_drawn(tmp_path: Path) -> None:
     labels = ("$x_", "a\nb|c" * 20, "笑顔", "{}%")
     shares_of_all = np.full((4, 4), 0.25)
-    figures = measure(Predictions(labels, np.arange(4), shares_of_all), "test")
+    odd = figures.Predictions(labels, np.arange(4), shares_of_all)
+    found = metrics.measure(odd, "test")
     for plot in PLOTS:
-        plot(figures, "$odd^ {model}", tmp_path / "plot.png")
+        getattr(plots, plot)(found, "$odd^ {model}", tmp_path / "plot.png")
         png(tmp_path / "plot.png")
-    classification_report(Predictions(labels, np.arange(4), shares_of_all))
+    metrics.classification_report(odd)
 
 
 def test_very_many_labels_can_be_drawn(tmp_path: Path) -> None:
     many = tuple(f"label {i}" for i in range(200))
-    figures = measure(Predictions(many, np.arange(200), np.eye(200)), "test")
-    plots.confusion_matrix(figures, "x", tmp_path / "matrix.png")
-    plots.per_class_accuracy(figures, "x", tmp_path / "bars.png")
+    found = metrics.measure(figures.Predictions(many, np.arange(200), np.eye(200)), "test")
+    plots.confusion_matrix(found, "x", tmp_path / "matrix.png")
+    plots.per_class_accuracy(found, "x", tmp_path / "bars.png")
     assert {png(path).size < (1700, 1700) for path in tmp_path.iterdir()} == {True}
 
 
@@ -86,7 +84,7 @@ def test_the_sheet_tells_right_from_wrong_by_colour(channels: int, tmp_path: Pat
     part = Part(pictures, np.zeros(30, np.int64))
     for name, answers in (("right", [0] * 30), ("wrong", [1] * 30), ("both", [0, 1] * 15)):
         path = tmp_path / f"{name}.png"
-        predictions_sheet(part, predictions([0] * 30, np.eye(3)[answers]), "x", path)
+        sheet.predictions_sheet(part, predictions([0] * 30, np.eye(3)[answers]), "x", path)
         with Image.open(path) as picture:
             shown = picture.convert("RGB")
         assert path.stat().st_size < 400_000
@@ -97,14 +95,14 @@ def test_the_sheet_tells_right_from_wrong_by_colour(channels: int, tmp_path: Pat
 def test_the_sheet_shows_the_same_pictures_for_the_same_seed(tmp_path: Path) -> None:
     part = known_part()
     for name, seed in (("one", 1), ("again", 1), ("other", 2)):
-        predictions_sheet(part, predictions_of(part), "x", tmp_path / f"{name}.png", seed)
+        sheet.predictions_sheet(part, predictions_of(part), "x", tmp_path / f"{name}.png", seed)
     one, again, other = (png(tmp_path / f"{name}.png") for name in ("one", "again", "other"))
     assert one == again and one != other
 
 
 def test_the_sheet_of_one_sequence(tmp_path: Path) -> None:
     part = Part(np.zeros((1, 4, 32, 32, 3), np.uint8), np.zeros(1, np.int64))
-    predictions_sheet(part, predictions([0], [[1, 0, 0]]), "x", tmp_path / "sheet.png")
+    sheet.predictions_sheet(part, predictions([0], [[1, 0, 0]]), "x", tmp_path / "sheet.png")
     png(tmp_path / "sheet.png")
 
 
@@ -123,13 +121,13 @@ def test_a_history_is_read_through_its_phases_and_without_what_a_killed_run_left
         (0, 0.5, 1.5, 0.6, 1.4, "fine-tune"),
         (1, 0.7, 1.0, 0.6, "nan", "fine-tune"),
     )
-    epochs = read_history(path)
+    epochs = history.read_history(path)
     assert [(e.number, e.phase, e.values["val_accuracy"]) for e in epochs] == [
         (1, "warm-up", 0.4), (2, "warm-up", 0.55), (3, "fine-tune", 0.6), (4, "fine-tune", 0.6),
     ]  # fmt: skip
-    best = best_epoch(epochs)
+    best = history.best_epoch(epochs)
     assert best is not None and best.number == 3
-    training_history(epochs, "a model", tmp_path / "history.png")
+    history.training_history(epochs, "a model", tmp_path / "history.png")
     assert has_colour(png(tmp_path / "history.png"), plots.ORANGE)
 
 
@@ -145,4 +143,4 @@ def test_what_is_no_history_is_one_line(content: str | None, message: str, tmp_p
     if content is not None:
         (tmp_path / "history.csv").write_text(content)
     with pytest.raises(DataError, match=message):
-        read_history(tmp_path / "history.csv")
+        history.read_history(tmp_path / "history.csv")

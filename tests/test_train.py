@@ -12,7 +12,6 @@ from dataclasses import replace
 from pathlib import Path
 
 import cv2
-import keras
 import numpy as np
 import pytest
 from pymongo.database import Database
@@ -21,26 +20,25 @@ from conftest import Command, wait_for
 from framewatch.errors import DataError, SettingError
 from framewatch.objects.base import Access
 from framewatch.storage.mongo.documents import Document, from_document
-from framewatch.training.architectures.mobilenet import BACKBONE
-from framewatch.training.architectures.recipes import RECIPES, phases_of
-from framewatch.training.architectures.weights import load_start
 from framewatch.training.data.labelled import load_data
-from framewatch.training.fit.fit import best_weights, fit
 from framewatch.training.fit.workspace import check_out, partial_folder
-from framewatch.training.train import train
 from framewatch.vision.models.bundle import Manifest, load_bundle, seal_bundle, write_labels
 from framewatch.vision.models.runtime import load_runtime
+from heavy import fit, keras, mobilenet, recipes, train, weights
 from shapes import SHAPES, TINY, Heard, Trainer, draw, plan_of, run_main
 from shared import free_port
 
 ITS_TEST = "test_a_mobilenet_trained_on_a_folder_labels_frames_live"
 
-pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation doesn't accept a copy:DeprecationWarning")
+pytestmark = [
+    pytest.mark.filterwarnings("ignore:__array__ implementation doesn't accept a copy:DeprecationWarning"),
+    pytest.mark.xdist_group("training"),
+]
 
 
 @pytest.fixture(scope="module")
 def shapes(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return draw(tmp_path_factory.mktemp("data") / "shapes", 120)
+    return draw(tmp_path_factory.mktemp("data") / "shapes", 60)
 
 
 @pytest.fixture(scope="module")
@@ -51,10 +49,21 @@ def few(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def trained(shapes: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Heard]:
     out, heard = tmp_path_factory.mktemp("models") / "shapes", Heard()
-    # Long enough, and with steps that get smaller: threads make each training another one, and all are to learn it.
-    plan = plan_of("cnn", shapes, out, epochs=20, learning_rate=3e-3, batch_size=16, schedule="cosine")
-    train(plan, Access(), heard)
+    # Steps enough for the means of its layers to settle, and smaller ones in the end: threads make each training
+    # another one, and all are to learn it.
+    plan = plan_of("cnn", shapes, out, epochs=6, learning_rate=3e-3, batch_size=4, schedule="cosine")
+    train.train(plan, Access(), heard)
     return out, heard
+
+
+@pytest.fixture(scope="module")
+def backbone(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, keras.Model]:
+    """A MobileNetV2 without its top, and a file of its weights for a training to start from."""
+    path = tmp_path_factory.mktemp("backbone") / "mobilenet.weights.h5"
+    keras.utils.set_random_seed(5)
+    made = recipes.RECIPES["mobilenet"].build(TINY, 2, True).get_layer(mobilenet.BACKBONE)
+    made.save_weights(path)
+    return path, made
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -66,7 +75,8 @@ def beside(
     if not any(item.name == ITS_TEST for item in request.session.items):
         yield None, out
         return
-    trainer = Trainer("mobilenet", "--weights", "none", "--epochs", 2, "--size", 96, "--data", few, "--out", out)
+    start, _ = request.getfixturevalue("backbone")
+    trainer = Trainer("mobilenet", "--weights", start, "--epochs", 1, "--size", 32, "--data", few, "--out", out)
     yield trainer, out
     trainer.process.kill()
     trainer.process.communicate()
@@ -115,9 +125,11 @@ def test_a_training_can_start_from_a_bundle(trained: tuple[Path, Heard], shapes:
     heard = Heard()
     plan = replace(plan_of("cnn", shapes, tmp_path / "on", epochs=1, learning_rate=1e-6), weights=str(trained[0]))
     data = load_data(str(shapes), TINY, tmp_path / "data")
-    build = lambda: plan.recipe.build(TINY, 2, True)  # noqa: E731
-    fit(build, lambda model: load_start(model, plan.weights, "cnn"), data, plan.recipe, phases_of(plan.recipe, True),
-        tmp_path, 1, heard)  # fmt: skip
+    fit.fit(
+        lambda: plan.recipe.build(TINY, 2, True),
+        lambda model: weights.load_start(model, plan.weights, "cnn"),
+        data, plan.recipe, recipes.phases_of(plan.recipe, True), tmp_path, 1, heard,
+    )  # fmt: skip
     assert heard.epochs[0].row["val_accuracy"] > 0.85
 
 
@@ -184,29 +196,29 @@ def test_killed_and_started_again_a_training_goes_on(
 def test_a_loss_that_is_no_number_ends_it_without_a_bundle(few: Path, tmp_path: Path) -> None:
     plan = plan_of("cnn", few, tmp_path / "model", epochs=3, learning_rate=1e38)
     with pytest.raises(DataError, match=r"the loss is (nan|-?inf) in epoch \d.*lower --learning-rate"):
-        train(plan, Access(), Heard())
+        train.train(plan, Access(), Heard())
     assert not plan.out.exists()
     assert not (partial_folder(plan.out) / "bundle").exists()
 
 
-def test_a_frozen_backbone_stays_as_it_was_and_then_only_its_upper_layers_change(few: Path, tmp_path: Path) -> None:
-    keras.utils.set_random_seed(5)
-    recipe = replace(RECIPES["mobilenet"], input=TINY, epochs=2, batch_size=16)
-    before = recipe.build(TINY, 2, True).get_layer(BACKBONE)
-    before.save_weights(tmp_path / "mobilenet.weights.h5")
+def test_a_frozen_backbone_stays_as_it_was_and_then_only_its_upper_layers_change(
+    few: Path, backbone: tuple[Path, keras.Model], tmp_path: Path
+) -> None:
+    start, before = backbone
+    recipe = replace(recipes.RECIPES["mobilenet"], input=TINY, epochs=2, batch_size=16)
     data = load_data(str(few), TINY, tmp_path / "data")
-    phases = phases_of(recipe, pretrained=True)
+    phases = recipes.phases_of(recipe, pretrained=True)
     assert [phase.name for phase in phases] == ["warm-up", "fine-tuning"]
-    over = fit(
+    over = fit.fit(
         lambda: recipe.build(TINY, 2, True),
-        lambda model: load_start(model, str(tmp_path / "mobilenet.weights.h5"), "mobilenet"),
+        lambda model: weights.load_start(model, str(start), "mobilenet"),
         data, recipe, phases, tmp_path / "state", 1, Heard(),
     )  # fmt: skip
-    assert best_weights(over).is_file()
+    assert fit.best_weights(over).is_file()
     model = recipe.build(TINY, 2, True)
     for (phase, state), last_same in zip(over, ("Conv_1", "block_12_project"), strict=True):
         model.load_weights(state.best_weights)
-        after = model.get_layer(BACKBONE)
+        after = model.get_layer(mobilenet.BACKBONE)
         changed = [
             layer.name
             for layer, old in zip(after.layers, before.layers, strict=True)
@@ -216,6 +228,25 @@ def test_a_frozen_backbone_stays_as_it_was_and_then_only_its_upper_layers_change
         assert all(names.index(name) > names.index(last_same) for name in changed), phase.name
         assert bool(changed) == (phase.trained == "upper")
         assert not any("bn" in name.lower() for name in changed), "normalization stays as it came"
+
+
+def test_the_step_of_a_training_is_traced_once(few: Path, tmp_path: Path) -> None:
+    """Of a large network a trace takes most of the time until the first step."""
+    traces: list[str] = []
+
+    class Traced(keras.Model):  # type: ignore[misc]  # Keras has no types
+        def train_step(self, data: object) -> object:
+            traces.append("step")
+            return super().train_step(data)
+
+    def build() -> keras.Model:
+        seen = keras.Input(TINY.shape)
+        return Traced(seen, keras.layers.Dense(2, activation="softmax")(keras.layers.Flatten()(seen)))
+
+    recipe = replace(recipes.RECIPES["cnn"], input=TINY, epochs=2, batch_size=8)
+    data = load_data(str(few), TINY, tmp_path / "data")
+    fit.fit(build, lambda model: None, data, recipe, recipes.phases_of(recipe, False), tmp_path / "state", 1, Heard())
+    assert traces == ["step"]
 
 
 def test_wrong_weights_are_one_line(few: Path, trained: tuple[Path, Heard], tmp_path: Path,
@@ -228,7 +259,7 @@ def test_wrong_weights_are_one_line(few: Path, trained: tuple[Path, Heard], tmp_
     )
     write_labels(other, SHAPES)
     seal_bundle(other, Manifest(name="other", architecture="cnn", input=TINY, files={}))
-    for architecture, weights, why in (
+    for architecture, start, why in (
         ("cnn", "imagenet", "cnn does not stand on MobileNetV2"),
         ("cnn", tmp_path / "nowhere", "there is no such file or folder"),
         ("cnn", few, "not a bundle"),
@@ -238,7 +269,7 @@ def test_wrong_weights_are_one_line(few: Path, trained: tuple[Path, Heard], tmp_
         ("mobilenet", tmp_path / "no.h5", "not the weights of a MobileNetV2 without its top"),
     ):
         code = run_main("train", architecture, "--data", str(few), "--out", str(tmp_path / "out"), "--size", "32",
-                        "--weights", str(weights), "--fresh")  # fmt: skip
+                        "--weights", str(start), "--fresh")  # fmt: skip
         said = capfd.readouterr().err.strip().splitlines()[-1]
         assert code == 2
         assert why in said

@@ -87,6 +87,7 @@ def _fit_phase(
         loss=keras.losses.CategoricalCrossentropy(label_smoothing=recipe.label_smoothing),
         metrics=["accuracy"],
     )
+    _make_variables(model, classes)
     progress = Progress(phase.name, phase.epochs, watcher, checkpoint.best, checkpoint.done)
     log = keras.callbacks.CSVLogger(str(checkpoint.folder / HISTORY), append=True)
     try:
@@ -101,6 +102,14 @@ def _fit_phase(
         )
     finally:
         log.on_train_end()  # Keras leaves its file open when something goes wrong
+
+
+def _make_variables(model: keras.Model, classes: int) -> None:
+    """Make now what Keras makes in its first step: a step that makes variables is traced twice, half of the start."""
+    model.optimizer.build(model.trainable_variables)
+    shares = keras.ops.ones((1, classes)) / classes
+    model.compute_metrics(None, shares, shares)
+    model.reset_metrics()
 
 
 def _optimizer(recipe: Recipe, phase: Phase, steps: int) -> keras.optimizers.Optimizer:
