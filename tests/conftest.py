@@ -12,7 +12,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -30,7 +30,7 @@ from framewatch.storage.mongo.documents import Document
 from framewatch.storage.mongo.events import EventStore
 from many import many, thousands
 from s3 import gate, s3
-from shared import FOLDER, OwnServices, Run, Services, new_run, this_run
+from shared import FOLDER, OwnServices, Run, Services, locked, new_run, this_run
 
 # Of other modules, for the tests: fixtures and types.
 __all__ = ["OwnServices", "Services", "bundles", "gate", "many", "s3", "thousands"]
@@ -69,6 +69,20 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if is_alone(item):
             item.add_marker(pytest.mark.xdist_group("alone"))
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Generator[None, object, object]:
+    """Let one worker compile the files of tests for all, which takes it three times as long as reading them."""
+    if "PYTEST_XDIST_WORKER" not in os.environ:
+        return (yield)
+    run = this_run()
+    with locked(run.folder / "compiling.lock"):
+        if not (run.folder / "compiled").exists():
+            result = yield
+            (run.folder / "compiled").touch()
+            return result
+    return (yield)
 
 
 def pytest_collection_finish(session: pytest.Session) -> None:
