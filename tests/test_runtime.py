@@ -14,10 +14,13 @@ from typing import Any
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from bundles import COLOURS, Made
 from framewatch.errors import BadBundle, install_hint
 from framewatch.vision.models.bundle import Bundle, Manifest, seal_bundle, write_labels
+from framewatch.vision.models.inputs import Pixels
+from framewatch.vision.models.openvino_runtime import OpenVinoModel
 from framewatch.vision.models.runtime import Runtime, RuntimeName, choose_runtime, load_runtime
 
 RUNTIMES: tuple[RuntimeName, ...] = ("openvino", "litert")
@@ -208,3 +211,18 @@ def test_serving_imports_no_tensorflow_and_tells_nobody(bundles: Made, tmp_path:
     done = subprocess.run(command, env=home, check=False, capture_output=True, text=True, timeout=200)
     assert done.returncode == 0, done.stderr
     assert not (tmp_path / "intel").exists(), "an id of this user for reports"
+
+
+def test_the_first_question_is_asked_by_one_thread_alone(bundles: Made, monkeypatch: pytest.MonkeyPatch) -> None:
+    """OpenVINO hung, now and then, where two threads asked it first."""
+    asked: list[threading.Thread] = []
+    answer = OpenVinoModel._answer
+
+    def noted(model: OpenVinoModel, batch: Pixels) -> NDArray[np.float32]:
+        asked.append(threading.current_thread())
+        return answer(model, batch)
+
+    monkeypatch.setattr(OpenVinoModel, "_answer", noted)
+    load_runtime(bundles.load("colours"), "openvino", 2)
+    assert asked[0] is threading.main_thread()
+    assert len(set(asked)) > 1

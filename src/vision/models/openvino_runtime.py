@@ -8,13 +8,15 @@ import threading
 import timeit
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from framewatch.errors import BadBundle
-from framewatch.vision.models.bundle import OPENVINO_FILE, OPENVINO_WEIGHTS, Bundle
+from framewatch.vision.models.bundle import LITERT_FILE, OPENVINO_FILE, OPENVINO_WEIGHTS, Bundle
 from framewatch.vision.models.inputs import Pixels
 
 _MAX_REASON: Final = 200
@@ -32,8 +34,14 @@ def import_openvino() -> Any:
     return importlib.import_module("openvino")
 
 
+def openvino_files(bundle: Bundle) -> tuple[str, ...]:
+    """Those that OpenVINO reads: its own, or that of LiteRT in a bundle that has no other."""
+    compact = OPENVINO_FILE not in bundle.manifest.files and LITERT_FILE in bundle.manifest.files
+    return (LITERT_FILE,) if compact else (OPENVINO_FILE, OPENVINO_WEIGHTS)
+
+
 class OpenVinoModel:
-    """A bundle's ``model.xml``, compiled for many threads that each ask for a batch of any size.
+    """A bundle's model, compiled for many threads that each ask for a batch of any size.
 
     OpenVINO is quicker with a shape that it knows than with batches of any size, so there is one model for batches of
     four and one for single samples. Which of them is the quicker for four depends on the model and on the processor:
@@ -65,10 +73,15 @@ class OpenVinoModel:
             model = _read(bundle, core)
             sizes = (_BATCH, 1)  # the largest first
             self._compiled = {size: _compiled(core, model, size, options) for size in sizes}
+            # The binding to NumPy initializes itself at the first question: two threads that ask it at once wait for
+            # each other for ever.
+            self._answer(np.zeros(self._compiled[1].input(0).shape, np.uint8))
             if self._seconds(1, threads) <= self._seconds(_BATCH, threads):
                 del self._compiled[_BATCH]
         except RuntimeError as error:
-            raise BadBundle(f"{bundle.folder}: {OPENVINO_FILE}: OpenVINO cannot load it: {_reason(error)}") from None
+            raise BadBundle(
+                f"{bundle.folder}: {openvino_files(bundle)[0]}: OpenVINO cannot load it: {_reason(error)}"
+            ) from None
 
     def __call__(self, samples: Pixels) -> NDArray[np.float32]:
         """Answers for samples of shape (n, *InputSpec.shape)."""
@@ -109,8 +122,14 @@ def _read(bundle: Bundle, core: Any) -> Any:
         BadBundle: its input is not what the manifest says.
     """
     openvino = import_openvino()
-    weights = openvino.Tensor(np.frombuffer(bundle.content(OPENVINO_WEIGHTS), np.uint8))
-    model = core.read_model(bundle.content(OPENVINO_FILE), weights)
+    if LITERT_FILE in openvino_files(bundle):
+        with TemporaryDirectory() as aside:  # files of this format are not read from memory
+            path = Path(aside, LITERT_FILE)
+            path.write_bytes(bundle.content(LITERT_FILE))
+            model = core.read_model(path)
+    else:
+        weights = openvino.Tensor(np.frombuffer(bundle.content(OPENVINO_WEIGHTS), np.uint8))
+        model = core.read_model(bundle.content(OPENVINO_FILE), weights)
     _check_input(bundle, model)
     # The first output is the answer. An LSTM leaves more in Keras's export, which nobody asks for.
     model = openvino.Model([model.output(0)], model.get_parameters())
@@ -134,7 +153,7 @@ def _check_input(bundle: Bundle, model: Any) -> None:
     if takes != [("?", *map(str, bundle.manifest.input.shape))]:
         said = " and ".join(f"({', '.join(shape)})" for shape in takes) or "nothing"
         raise BadBundle(
-            f"{bundle.folder}: {OPENVINO_FILE} takes {said}, the manifest says (?, "
+            f"{bundle.folder}: {openvino_files(bundle)[0]} takes {said}, the manifest says (?, "
             f"{', '.join(map(str, bundle.manifest.input.shape))})"
         )
 

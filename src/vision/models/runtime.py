@@ -14,10 +14,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from framewatch.errors import BadBundle, install_hint
-from framewatch.vision.models.bundle import LITERT_FILE, OPENVINO_FILE, OPENVINO_WEIGHTS, Bundle
+from framewatch.vision.models.bundle import LITERT_FILE, Bundle
 from framewatch.vision.models.inputs import Pixels
 from framewatch.vision.models.litert_runtime import LiteRtModel
-from framewatch.vision.models.openvino_runtime import OpenVinoModel
+from framewatch.vision.models.openvino_runtime import OpenVinoModel, openvino_files
 
 Scores: TypeAlias = NDArray[np.float32]
 """Answers of a model: (n, classes), each row the shares of the classes."""
@@ -35,17 +35,17 @@ class Model(Protocol):
 
 
 class _Kind(NamedTuple):
-    """One of the runtimes: the package it needs and how to get it, the files of a bundle, and what loads them."""
+    """One of the runtimes: the package it needs and how to get it, its files of a bundle, and what loads them."""
 
     package: str
     extra: str
-    files: tuple[str, ...]
+    files: Callable[[Bundle], tuple[str, ...]]
     load: Callable[[Bundle, int, bool], Model]
 
 
 _KINDS: Final[dict[str, _Kind]] = {
-    "openvino": _Kind("openvino", "serve", (OPENVINO_FILE, OPENVINO_WEIGHTS), OpenVinoModel),
-    "litert": _Kind("ai_edge_litert", "litert", (LITERT_FILE,), LiteRtModel),
+    "openvino": _Kind("openvino", "serve", openvino_files, OpenVinoModel),
+    "litert": _Kind("ai_edge_litert", "litert", lambda bundle: (LITERT_FILE,), LiteRtModel),
 }
 
 
@@ -88,7 +88,7 @@ def load_runtime(bundle: Bundle, name: RuntimeName = "auto", threads: int = 1, *
     """
     chosen = choose_runtime(bundle, name)
     model = _KINDS[chosen].load(bundle, threads, exact)
-    _check_answer(bundle, _KINDS[chosen].files[0], model)
+    _check_answer(bundle, _KINDS[chosen].files(bundle)[0], model)
     return Runtime(bundle, model)
 
 
@@ -101,7 +101,7 @@ def choose_runtime(bundle: Bundle, name: RuntimeName = "auto") -> str:
     wanted = list(_KINDS) if name == "auto" else [name]
     missing = []
     for kind in wanted:
-        needed = [file for file in _KINDS[kind].files if file not in bundle.manifest.files]
+        needed = [file for file in _KINDS[kind].files(bundle) if file not in bundle.manifest.files]
         if needed:
             missing.append(f"{kind} needs {' and '.join(needed)}, which the bundle has not")
         elif find_spec(_KINDS[kind].package) is None:
