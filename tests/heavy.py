@@ -29,7 +29,14 @@ if TYPE_CHECKING:
     from skimage import data as photos
 
     from framewatch.training import export, train
-    from framewatch.training.architectures import from_scratch, mobilenet, recipes, weights
+    from framewatch.training.architectures import (
+        efficientnet,
+        from_scratch,
+        mobilenet,
+        recipes,
+        state_dicts,
+        weights,
+    )
     from framewatch.training.fit import batches, callbacks, fit
     from framewatch.training.report import (
         card,
@@ -50,6 +57,8 @@ else:
     photos = Lazy("skimage.data")
     export = Lazy("framewatch.training.export")
     train = Lazy("framewatch.training.train")
+    efficientnet = Lazy("framewatch.training.architectures.efficientnet")
+    state_dicts = Lazy("framewatch.training.architectures.state_dicts")
     from_scratch = Lazy("framewatch.training.architectures.from_scratch")
     mobilenet = Lazy("framewatch.training.architectures.mobilenet")
     recipes = Lazy("framewatch.training.architectures.recipes")
@@ -69,7 +78,7 @@ else:
     sheet = Lazy("framewatch.training.report.sheet")
 
 __all__ = [
-    "batches", "callbacks", "card", "evaluate", "explore", "export", "figures", "fit", "from_scratch", "history",
-    "keras", "metrics", "mobilenet", "openvino", "operations", "outputs", "overview", "photos", "plots", "recipes",
-    "sheet", "train", "weights",
+    "batches", "callbacks", "card", "efficientnet", "evaluate", "explore", "export", "figures", "fit", "from_scratch",
+    "history", "keras", "metrics", "mobilenet", "openvino", "operations", "outputs", "overview", "photos", "plots",
+    "recipes", "sheet", "state_dicts", "train", "weights",
 ]  # fmt: skip

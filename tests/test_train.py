@@ -23,8 +23,9 @@ from framewatch.storage.mongo.documents import Document, from_document
 from framewatch.training.data.labelled import load_data
 from framewatch.training.fit.workspace import check_out, partial_folder
 from framewatch.vision.models.bundle import Manifest, load_bundle, seal_bundle, write_labels
+from framewatch.vision.models.inputs import InputSpec
 from framewatch.vision.models.runtime import load_runtime
-from heavy import fit, keras, mobilenet, recipes, train, weights
+from heavy import batches, fit, keras, mobilenet, recipes, train, weights
 from shapes import SHAPES, TINY, Heard, Trainer, draw, plan_of, run_main
 from shared import free_port
 
@@ -193,6 +194,20 @@ def test_killed_and_started_again_a_training_goes_on(
     assert not partial_folder(out).exists()
 
 
+def test_a_model_learns_from_the_share_of_each_vote(tmp_path: Path) -> None:
+    pictures = np.arange(4 * 64, dtype=np.uint8).reshape(4, 8, 8)
+    votes = [[7, 3, 0], [2, 8, 0], [5, 5, 0], [1, 1, 8]]
+    np.savez(
+        tmp_path / "votes.npz", x_train=pictures, y_train=[1] * 4, votes_train=votes, x_validation=pictures[:2] + 1,
+        y_validation=[0, 1], votes_validation=votes[:2], votes_columns=["a", "b", "other"], labels=["a", "b"],
+    )  # fmt: skip
+    for _ in range(2):  # the second time they are read as they were prepared
+        data = load_data(str(tmp_path / "votes.npz"), InputSpec(height=8, width=8), tmp_path / "work")
+        ((_, truth),) = batches.plain_batches(data.parts["train"], 2, 8)
+        np.testing.assert_allclose(truth, [[0.7, 0.3], [0.2, 0.8], [0.5, 0.5]], rtol=1e-6)
+        assert data.parts["train"].targets.tolist() == [0, 1, 0]
+
+
 def test_a_loss_that_is_no_number_ends_it_without_a_bundle(few: Path, tmp_path: Path) -> None:
     plan = plan_of("cnn", few, tmp_path / "model", epochs=3, learning_rate=1e38)
     with pytest.raises(DataError, match=r"the loss is (nan|-?inf) in epoch \d.*lower --learning-rate"):
@@ -260,13 +275,17 @@ def test_wrong_weights_are_one_line(few: Path, trained: tuple[Path, Heard], tmp_
     write_labels(other, SHAPES)
     seal_bundle(other, Manifest(name="other", architecture="cnn", input=TINY, files={}))
     for architecture, start, why in (
-        ("cnn", "imagenet", "cnn does not stand on MobileNetV2"),
+        ("cnn", "imagenet", "cnn stands on no network of ImageNet"),
         ("cnn", tmp_path / "nowhere", "there is no such file or folder"),
         ("cnn", few, "not a bundle"),
         ("cnn", other, "its layers are of other sizes"),
         ("mobilenet", trained[0], "it holds a cnn, not a mobilenet"),
-        ("mobilenet", few / "round" / "1.png", "expected a bundle's folder, or an .h5 file"),
-        ("mobilenet", tmp_path / "no.h5", "not the weights of a MobileNetV2 without its top"),
+        (
+            "mobilenet",
+            few / "round" / "1.png",
+            "expected the folder of a bundle of mobilenet, or a .h5 or .hdf5 file",
+        ),
+        ("mobilenet", tmp_path / "no.h5", "not the weights of MobileNetV2"),
     ):
         code = run_main("train", architecture, "--data", str(few), "--out", str(tmp_path / "out"), "--size", "32",
                         "--weights", str(start), "--fresh")  # fmt: skip

@@ -389,6 +389,41 @@ def test_arrays_that_cannot_be_used_are_refused_with_the_reason(
         find(npz(tmp_path / "bad.npz", **arrays))
 
 
+VOTERS: dict[str, Any] = {
+    "x_train": np.arange(5 * 64, dtype=np.uint8).reshape(5, 8, 8),
+    "y_train": [1, 1, 1, 1, 1],
+    "votes_train": [[7, 3, 0, 0], [2, 8, 0, 0], [4, 4, 2, 0], [3, 1, 6, 0], [1, 1, 1, 7]],
+    "votes_columns": ["anger", "happiness", "contempt", "unknown"],
+    "labels": ["Angry", "happy"],
+}
+
+
+def test_of_what_several_people_say_the_label_is_that_of_most_and_all_votes_are_kept(tmp_path: Path) -> None:
+    found = find(npz(tmp_path / "votes.npz", **VOTERS))
+    assert [(s.name, s.label, s.votes) for s in found.samples] == [
+        ("train/0", "Angry", (7, 3)), ("train/1", "happy", (2, 8)), ("train/2", "Angry", (4, 4)),
+    ]  # fmt: skip
+    assert found.read(1).pictures[0][0, 0, 0] == 64
+    assert found.notes == ("2 pictures left out, of which people agree on none of the labels",)
+    assert found.labels == ("Angry", "happy")
+
+
+@pytest.mark.parametrize(
+    ("wrong", "why"),
+    [
+        ({"votes_train": [[1, 2]] * 5}, r"votes_train is int64 \(5, 2\); expected 5 rows of whole numbers.*\(4\)"),
+        ({"votes_train": [[1.5, 2, 0, 0]] * 5}, "votes_train is float64"),
+        ({"votes_train": [[-1, 2, 0, 0]] * 5}, "votes_train is int64"),
+        ({"votes_train": [[1, 2, 0, 0]] * 4}, r"votes_train is int64 \(4, 4\); expected 5 rows"),
+        ({"votes_columns": ["anger", "x", "y", "z"]}, "votes_columns has no 'happy', which is one of the labels"),
+        ({"votes_columns": []}, r"votes_train is int64 \(5, 4\); expected 5 rows.*\(0\)"),
+    ],
+)
+def test_votes_that_do_not_fit_are_named(tmp_path: Path, wrong: dict[str, Any], why: str) -> None:
+    with pytest.raises(DataError, match=rf"votes\.npz: {why}"):
+        find(npz(tmp_path / "votes.npz", **(VOTERS | wrong)))
+
+
 @pytest.mark.parametrize("content", [b"", b"PK\x03\x04 nothing", b"text"])
 def test_a_file_that_is_no_npz_is_refused(tmp_path: Path, content: bytes) -> None:
     with pytest.raises(DataError, match="not a NumPy file"):

@@ -23,9 +23,9 @@ if TYPE_CHECKING:
     from framewatch.training.fit.callbacks import EpochReport
     from framewatch.training.train import Plan
 
-ARCHITECTURES: Final = ("cnn", "mobilenet", "mobilenet-lstm", "deepface", "emotion")
+ARCHITECTURES: Final = ("efficientnet", "cnn", "mobilenet", "mobilenet-lstm", "deepface", "emotion")
 _OF_RECIPE: Final = ("epochs", "batch_size", "learning_rate", "optimizer", "label_smoothing", "balance", "patience")
-_OF_PLAN: Final = ("seed", "precision", "positive", "terms", "pictures")
+_OF_PLAN: Final = ("seed", "precision", "positive", "terms", "pictures", "compact", "purpose", "origin", "limits")
 _INSTALL: Final = f": {install_hint('training')}"
 
 
@@ -46,12 +46,13 @@ class _Within(click.FloatRange):
 @click.option(
     "--out", required=True, type=click.Path(path_type=Path), metavar="DIR", help="Of the bundle: models/NAME."
 )
-@click.option("--epochs", type=click.IntRange(1, 10_000), help="At most so many, in all phases together.")
+@click.option("--epochs", type=click.IntRange(0, 10_000), help="At most so many; 0 takes --weights as they are.")
 @click.option("--batch-size", type=click.IntRange(2, 4096), help="Samples a step.")
 @click.option("--learning-rate", type=_Within(0, 1, min_open=True), help="At its highest.")
 @click.option("--optimizer", type=click.Choice(["adam", "adamw"]), help="What changes the weights.")
 @click.option("--label-smoothing", type=_Within(0, 0.5), help="Part of the truth spread over all labels.")
 @click.option("--size", type=click.IntRange(32, 512), help="Sides of the pictures in pixels.")
+@click.option("--grey", is_flag=True, help="Show it grey pictures, whatever their colours.")
 @click.option("--sequence", type=click.IntRange(1, 64), help="Frames in a sample, for mobilenet-lstm; default 1.")
 @click.option("--balance/--no-balance", default=None, help="Whether rare labels count more.")
 @click.option("--patience", type=click.IntRange(1, 10_000), help="Epochs without improvement until it ends.")
@@ -63,6 +64,10 @@ class _Within(click.FloatRange):
 @click.option("--margin", type=_Within(-0.4, 1.0), default=0.0, help="Part by which a face's box grows.")
 @click.option("--positive", metavar="LABEL", help="Of two labels, the one that is looked for.")
 @click.option("--terms", default="", help="Terms under which the data may be used, for the card.")
+@click.option("--purpose", default="", help="What the model is meant for, for the card.")
+@click.option("--origin", default="", help="How the weights it starts from were made, for the card.")
+@click.option("--limit", "limits", multiple=True, help="What it is known not to do, for the card; repeatable.")
+@click.option("--compact", is_flag=True, help="Write one small file to serve: no training goes on from it.")
 @click.option("--pictures/--no-pictures", default=True, help="Put some of the data's pictures into the bundle.")
 @click.option("--fresh", is_flag=True, help="Drop an unfinished training of this bundle.")
 @click.option("--force", is_flag=True, help="Replace the bundle that is there.")
@@ -70,8 +75,9 @@ class _Within(click.FloatRange):
 def train(architecture: str, out: Path, fresh: bool, force: bool, settings: Settings, **options: Any) -> None:
     """Train ARCHITECTURE on labelled pictures.
 
-    cnn, mobilenet and mobilenet-lstm look at whole frames, deepface and emotion at faces. Killed or stopped by
-    Ctrl-C, the same command goes on where it was; until the bundle is complete, everything stands in DIR.partial.
+    efficientnet, cnn, mobilenet and mobilenet-lstm look at whole frames, deepface and emotion at faces. Killed or
+    stopped by Ctrl-C, the same command goes on where it was; until the bundle is complete, everything stands in
+    DIR.partial.
     """
     began = time.monotonic()
     with _Shown() as shown:
@@ -124,8 +130,13 @@ def _plan(architecture: str, out: Path, options: dict[str, Any]) -> Plan:
         raise SettingError("--subject: a model of faces is shown one picture at a time: say no --sequence with it")
     if margin and subject != "face":
         raise SettingError(f"--margin: got {margin:g}: the whole frame is shown to it, only a face has a margin")
-    sides = {"width": size, "height": size} if size else {}
-    spec = recipe.input.model_copy(update={**sides, "frames": frames or 1})
+    if options["epochs"] == 0 and (options["weights"] or NONE) in {NONE, IMAGENET}:
+        raise SettingError("--epochs: got 0: name by --weights what is to be taken as it is")
+    if options["grey"] and architecture.startswith("mobilenet"):
+        raise SettingError(f"--grey: {architecture} looks at colours")
+    changed = {"width": size, "height": size} if size else {}
+    changed |= {"channels": 1} if options["grey"] else {}
+    spec = recipe.input.model_copy(update={**changed, "frames": frames or 1})
     given = {name: options[name] for name in _OF_RECIPE if options[name] is not None}
     try:
         manifest = Manifest(

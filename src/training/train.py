@@ -50,6 +50,10 @@ class Plan:
         positive: of two classes the one that is looked for.
         terms: of the data, for the card.
         pictures: whether some of the data's pictures may be put into the bundle.
+        compact: write only one file to serve, with weights in 16 bits.
+        purpose: what the model is meant for, for the card.
+        origin: how the weights that it starts from were made, for the card.
+        limits: what is known that the model cannot do, for the card.
     """
 
     architecture: str
@@ -63,6 +67,10 @@ class Plan:
     positive: str | None = None
     terms: str = ""
     pictures: bool = True
+    compact: bool = False
+    purpose: str = ""
+    origin: str = ""
+    limits: tuple[str, ...] = ()
 
     @property
     def policy(self) -> str:
@@ -76,6 +84,7 @@ class Plan:
             "ARCHITECTURE": self.architecture,
             "--data": self.source if is_bucket(self.source) else str(Path(self.source).absolute()),
             "--size": spec.width,
+            "--grey": spec.channels == 1,
             "--sequence": spec.frames,
             "--epochs": recipe.epochs,
             "--batch-size": recipe.batch_size,
@@ -111,7 +120,7 @@ def train(plan: Plan, access: Access, watcher: Watcher, fresh: bool = False, for
         phases = phases_of(recipe, plan.weights != NONE)
         if not has_begun(folder):  # before all pictures are read, and so before it is known how many labels there are
             tried = partial(recipe.build, spec, _ANY_LABELS, True)
-            check_start(plan.weights, plan.architecture, recipe.backbone != "none", tried)
+            check_start(plan.weights, plan.architecture, recipe.stands_on, tried)
         data = load_data(
             plan.source, spec, folder, plan.seed, access, lambda done, total: watcher.step("reading", done, total)
         )
@@ -122,11 +131,17 @@ def train(plan: Plan, access: Access, watcher: Watcher, fresh: bool = False, for
         watcher.say(_summary(plan, data))
         with computing_in(plan.policy):
             build = partial(recipe.build, spec, len(data.labels), True)
-            start = partial(load_start, weights=plan.weights, architecture=plan.architecture)
+            start = partial(
+                load_start, weights=plan.weights, architecture=plan.architecture, backbone=recipe.stands_on
+            )
             over = fit(build, start, data, recipe, phases, folder, plan.seed, watcher)
             model = build()
-        model.load_weights(best_weights(over))
-        watcher.say("exporting and measuring the weights with the best validation accuracy")
+        if over:
+            model.load_weights(best_weights(over))
+            watcher.say("exporting and measuring the weights with the best validation accuracy")
+        else:
+            start(model)
+            watcher.say(f"exporting and measuring {Path(plan.weights).name} as it is")
         make_bundle(plan, model, data, over, folder)
         publish(folder / "bundle", plan.out, folder)
     return load_bundle(plan.out)
@@ -147,9 +162,10 @@ def make_bundle(
     served = served_form(trained, plan.recipe, plan.recipe.input, len(data.labels))
     bundle_folder = emptied(folder / "bundle")
     write_history([(phase.name, checkpoint) for phase, checkpoint in over], folder / HISTORY)
-    if plan.pictures:
+    if plan.pictures and over:
         augmented_samples(data.parts[TRAIN], plan.recipe.augmentation, plan.seed, bundle_folder / AUGMENTED)
-    bundle = export_bundle(served, plan.manifest, data.labels, bundle_folder, f"# {plan.manifest.name}\n")
+    card = f"# {plan.manifest.name}\n"
+    bundle = export_bundle(served, plan.manifest, data.labels, bundle_folder, card, plan.compact)
     check_export(served, bundle, data.parts[VALIDATION].pictures[:_COMPARED])
     seconds = sum(row.get("seconds", 0.0) for _, checkpoint in over for row in checkpoint.rows)
     runtime = choose_runtime(bundle)
@@ -159,7 +175,7 @@ def make_bundle(
         runtime,
         data,
         _provenance(plan, served.count_params(), seconds),
-        folder / HISTORY,
+        folder / HISTORY if over else None,
         plan.positive,
         plan.pictures,
     )
@@ -170,13 +186,16 @@ def _provenance(plan: Plan, parameters: int, seconds: float) -> Provenance:
     return Provenance(
         source=Path(plan.source).name,
         parameters=parameters,
-        recipe={**settings_of(plan.recipe), **start},
+        recipe={**settings_of(plan.recipe), **start} if plan.recipe.epochs else start,
         seed=plan.seed,
         precision=plan.policy,
         duration_s=seconds,
         device=device_name(),
         versions={name: version(name) for name in ("keras", "tensorflow")},
+        purpose=plan.purpose,
+        origin=plan.origin,
         terms=plan.terms,
+        limits=plan.limits,
     )
 
 

@@ -55,9 +55,9 @@ PRESETS: Final[dict[str, Written | Trained]] = {
     "faces-mtcnn": Written(
         "framewatch.vision.detectors.mtcnn:MtcnnFaces", extra="mtcnn", packages=("mtcnn", "tensorflow")
     ),
-    "emotions": Trained("emotion"),
-    "smoking": Trained("mobilenet"),
-    "actions": Trained("mobilenet-lstm"),
+    "emotions": Trained("efficientnet"),
+    "smoking": Trained("efficientnet"),
+    "actions": Trained("efficientnet"),
 }
 
 

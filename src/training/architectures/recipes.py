@@ -8,8 +8,10 @@ from typing import Literal
 
 import keras
 
+from framewatch.training.architectures import efficientnet as efficient
 from framewatch.training.architectures import from_scratch as models
 from framewatch.training.architectures import mobilenet as mobile
+from framewatch.training.architectures.backbones import LITE0, MOBILENET, Backbone
 from framewatch.training.architectures.mobilenet import Trained
 from framewatch.training.fit import augment
 from framewatch.training.fit.augment import Augmentation
@@ -38,7 +40,8 @@ class Recipe:
         balance: whether rare classes count more, by their share.
         patience: epochs without a better figure after which training ends.
         patience_by: that figure. The weights that are kept are always those with the best validation accuracy.
-        backbone: for one that stands on MobileNetV2: it stays ``frozen``, or its upper part is ``tuned`` in the end.
+        stands_on: the network below its own layers, whose weights may come from ImageNet.
+        backbone: what becomes of that: it stays ``frozen``, or its upper part is ``tuned`` in the end.
         sequences: whether it can look at several frames.
         quick_in_bfloat16: on a CPU that counts in it. Normalization and depthwise convolutions by Keras are not.
     """
@@ -57,6 +60,7 @@ class Recipe:
     balance: bool = True
     patience: int = 10
     patience_by: Literal["val_accuracy", "val_loss"] = "val_accuracy"
+    stands_on: Backbone | None = None
     backbone: Literal["none", "frozen", "tuned"] = "none"
     sequences: bool = False
     quick_in_bfloat16: bool = False
@@ -84,12 +88,14 @@ TUNING_RATE = 1 / 50
 
 
 def phases_of(recipe: Recipe, pretrained: bool) -> tuple[Phase, ...]:
-    """The phases, in order; together no more epochs than the recipe's.
+    """The phases, in order; together no more epochs than the recipe's, none where that has none.
 
     Args:
         recipe: the training.
         pretrained: whether it starts from weights. A backbone that knows nothing yet is neither frozen nor spared.
     """
+    if not recipe.epochs:
+        return ()
     if recipe.backbone == "none" or not pretrained:
         return (Phase("training", recipe.epochs, recipe.learning_rate),)
     if recipe.backbone == "frozen":
@@ -109,17 +115,27 @@ RECIPES: dict[str, Recipe] = {
         augmentation=augment.scenes,
         quick_in_bfloat16=True,
     ),
+    "efficientnet": Recipe(
+        build=efficient.efficientnet,
+        input=InputSpec(height=224, width=224),
+        augmentation=augment.scenes,
+        epochs=30,
+        stands_on=LITE0,
+        backbone="tuned",
+    ),
     "mobilenet": Recipe(
         build=mobile.mobilenet,
         input=InputSpec(height=224, width=224),
         augmentation=augment.scenes,
         epochs=30,
+        stands_on=MOBILENET,
         backbone="tuned",
     ),
     "mobilenet-lstm": Recipe(
         build=mobile.mobilenet_lstm,
         input=InputSpec(height=224, width=224),
         augmentation=augment.scenes,
+        stands_on=MOBILENET,
         backbone="frozen",
         sequences=True,
     ),

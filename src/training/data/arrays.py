@@ -22,6 +22,7 @@ from framewatch.vision.classifier import Image
 
 FER2013_LABELS: Final = ("Angry", "Disgust", "Fear", "Happy", "Sad", "Surprise", "Neutral")
 
+_FERPLUS: Final = {"angry": "anger", "happy": "happiness", "sad": "sadness"}  # by FER2013's names
 _EXPECTED: Final = "expected x_train, y_train, x_validation, y_validation (and so on) and labels"
 _MAX_SIDE: Final = 1024
 _THREADS: Final = 2
@@ -32,6 +33,10 @@ def from_npz(name: str, content: bytes, frames: int) -> SampleSet:
     """Samples of the arrays ``x_PART`` (n, height, width) or (n, height, width, 1 or 3: red green blue), 8 bits,
     with ``y_PART`` (n,), an index into ``labels``; these may be missing where nothing is to be learned. In a sample
     of several frames all are the same picture.
+
+    Where several people were asked, ``votes_PART`` (n, columns) says how many gave each answer of ``votes_columns``,
+    and goes before ``y_PART``: the label is that of most people. A picture for which fewer than half of them gave a
+    label, or more gave other answers than any one label, is left out.
 
     Raises:
         DataError: it is no such file.
@@ -56,14 +61,24 @@ def from_npz(name: str, content: bytes, frames: int) -> SampleSet:
             f"{name}: got x_{one_line(odd[0])}: a part's name is letters, digits, hyphens and underscores"
         )
     samples: list[Sample] = []
+    disagreed = 0
     pictures: list[Image] = []
     for part in given:
         rows, targets = _checked(name, part, arrays, len(labels))
-        pictures.extend(rows)
-        named = [labels[target] if labels else str(target) for target in targets]
-        samples += [Sample(f"{part}/{i}", label, parts[part]) for i, label in enumerate(named)]
+        votes = _votes(name, part, arrays, labels)
+        for i, (row, target, counted) in enumerate(zip(rows, targets, votes, strict=True)):
+            if counted and not any(counted):
+                disagreed += 1
+                continue
+            label = counted.index(max(counted)) if counted else target
+            samples.append(Sample(f"{part}/{i}", labels[label] if labels else str(label), parts[part], votes=counted))
+            pictures.append(row)
     return SampleSet(
-        samples, labels or _numbers(samples), lambda index: _decoded(pictures[index], frames), threads=_THREADS
+        samples,
+        labels or _numbers(samples),
+        lambda index: _decoded(pictures[index], frames),
+        notes=(f"{disagreed} pictures left out, of which people agree on none of the labels",) if disagreed else (),
+        threads=_THREADS,
     )
 
 
@@ -147,6 +162,30 @@ def _checked(
     if flat and not 0 <= min(flat) <= max(flat) < (classes or 1000):
         raise DataError(f"{name}: y_{part} goes from {min(flat)} to {max(flat)}; there are {classes} labels")
     return np.asarray(pictures, np.uint8), flat
+
+
+def _votes(
+    name: str, part: str, arrays: dict[str, NDArray[np.generic]], labels: tuple[str, ...]
+) -> list[tuple[int, ...]]:
+    """For each picture how many people gave each label: none at all where they agree on none, () without votes."""
+    votes, columns = arrays.get(f"votes_{part}"), arrays.get("votes_columns")
+    pictures = len(arrays[f"x_{part}"])
+    if votes is None:
+        return [()] * pictures
+    answers = [str(column) for column in columns] if columns is not None and columns.ndim == 1 else []
+    if votes.dtype.kind not in "iu" or votes.shape != (pictures, len(answers)) or (votes.astype(np.int64) < 0).any():
+        raise DataError(
+            f"{name}: votes_{part} is {votes.dtype} {votes.shape}; expected {pictures} rows of whole numbers, with a "
+            f"column for each of votes_columns ({len(answers)})"
+        )
+    named = [label if label in answers else _FERPLUS.get(label.lower(), label.lower()) for label in labels]
+    if missing := [label for label, answer in zip(labels, named, strict=True) if answer not in answers]:
+        raise DataError(f"{name}: votes_columns has no {one_line(missing[0])!r}, which is one of the labels")
+    counted = votes.astype(np.int64)
+    ours = counted[:, [answers.index(answer) for answer in named]]
+    others = counted.sum(axis=1) - ours.sum(axis=1)
+    agreed = (ours.max(axis=1) > others) & (2 * ours.sum(axis=1) >= counted.sum(axis=1))
+    return [tuple(row) for row in np.where(agreed[:, np.newaxis], ours, 0).tolist()]
 
 
 def _decoded(picture: Image, frames: int) -> DecodedSample:

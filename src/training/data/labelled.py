@@ -52,11 +52,13 @@ class Part:
         pictures: (n, height, width, channels), 8 bits; with the frames before the height for sequences.
         targets: (n,), index of each label.
         names: where each picture came from.
+        votes: (n, labels), the share of people who gave each label, where several were asked.
     """
 
     pictures: NDArray[np.uint8]
     targets: NDArray[np.int64]
     names: tuple[str, ...] = ()
+    votes: NDArray[np.float32] | None = None
 
     def __len__(self) -> int:
         return len(self.targets)
@@ -140,7 +142,13 @@ def load_data(
 def _part(path: Path, index: Index, name: str) -> Part:
     its = index.parts[name]
     pictures = np.load(path, mmap_mode="r", allow_pickle=False)
-    return Part(pictures, np.array(its.targets, np.int64), tuple(its.names))
+    votes = np.array(its.votes, np.float32)
+    return Part(
+        pictures,
+        np.array(its.targets, np.int64),
+        tuple(its.names),
+        votes / votes.sum(axis=1, keepdims=True) if len(votes) else None,
+    )
 
 
 def _check_labels(location: str, found: SampleSet) -> None:

@@ -25,7 +25,7 @@ from framewatch.errors import DataError
 from framewatch.training.data.samples import DecodedSample, Progress, Sample, SampleSet, Skipped, each
 from framewatch.vision.models.inputs import InputSpec
 
-VERSION: Final = 3  # raised whenever the same files would give other arrays
+VERSION: Final = 4  # raised whenever the same files would give other arrays
 INDEX: Final = "parts.json"
 
 _IN_MEMORY: Final = 32 * 1024**2  # bytes of prepared pictures that wait to be written
@@ -35,12 +35,13 @@ Splitting = Callable[[Sequence[Sample], Sequence[bytes]], tuple[list[str | None]
 
 
 class PartIndex(BaseModel):
-    """One part: the label index and the name of each of its pictures."""
+    """One part: the label index and the name of each of its pictures, and the votes where people gave some."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     targets: list[int]
     names: list[str]
+    votes: list[tuple[int, ...]] = []
 
 
 class Index(BaseModel):
@@ -173,6 +174,8 @@ def _index(
             its = by_part.setdefault(part, PartIndex(targets=[], names=[]))
             its.targets.append(indexes[sample.label])
             its.names.append(_text(sample.name))
+            if sample.votes:
+                its.votes.append(sample.votes)
     return Index(
         stamp=stamp,
         labels=list(found.labels),

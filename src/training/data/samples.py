@@ -49,12 +49,14 @@ class Sample:
         label: what it shows.
         part: of the data, where the source says so.
         files: names of its objects, several for the frames of a sequence; none where the source reads otherwise.
+        votes: where several people were asked, how many gave each label, in the order of the source's labels.
     """
 
     name: str
     label: str
     part: str | None = None
     files: tuple[str, ...] = ()
+    votes: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

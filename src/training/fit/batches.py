@@ -105,11 +105,11 @@ def augmented_samples(part: Part, augmentation: Augmentation, seed: int, path: P
 
 
 def _batches(part: Part, classes: int, indexes: Callable[[], list[NDArray[np.int64]]], steps: int) -> tf.data.Dataset:
-    one_hot = np.eye(classes, dtype=np.float32)
+    truth = np.eye(classes, dtype=np.float32)[part.targets] if part.votes is None else part.votes
 
     def read() -> Iterator[Batch]:
         for chosen in indexes():
-            yield np.asarray(part.pictures[chosen]), one_hot[part.targets[chosen]]
+            yield np.asarray(part.pictures[chosen]), truth[chosen]
 
     signature = (
         tf.TensorSpec((None, *part.pictures.shape[1:]), tf.uint8),

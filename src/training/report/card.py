@@ -33,6 +33,7 @@ class Provenance:
         device: that it was trained on, in words.
         versions: of Keras and the others, by package.
         purpose: what it is meant for, in a sentence or two.
+        origin: how the weights that it starts from were made.
         terms: licence of the data, or under which terms they and the model may be used.
         limits: what is known that it cannot do.
     """
@@ -46,6 +47,7 @@ class Provenance:
     device: str = "CPU"
     versions: Mapping[str, str] = field(default_factory=dict)
     purpose: str = ""
+    origin: str = ""
     terms: str = ""
     limits: Sequence[str] = ()
 
@@ -155,7 +157,11 @@ def _two_classes(figures: Figures) -> str:
 
 def _training(story: Provenance, epochs: list[Epoch]) -> str:
     minutes = f"{story.duration_s / 60:.0f} minutes" if story.duration_s >= 120 else f"{story.duration_s:.0f} s"
-    lines = [f"- {minutes} on: {story.device}, precision `{story.precision}`, seed {story.seed}"]
+    lines = [f"- The weights it starts from: {story.origin}"] if story.origin else []
+    if story.duration_s:
+        lines.append(f"- {minutes} on: {story.device}, precision `{story.precision}`, seed {story.seed}")
+    else:
+        lines.append("- No epoch was trained here: the weights are served as they came")
     if best := best_epoch(epochs):
         lines.append(f"- {len(epochs)} epochs; the weights are those of epoch {best.number}")
     lines.append(f"- Recipe: {', '.join(f'{name} {value}' for name, value in story.recipe.items())}")
