@@ -17,7 +17,7 @@ run: $(VENV)/run.done
 
 test: $(VENV)/test.done lint
 	@sh scripts/install_test_tools.sh
-	$(BIN)/python -W error -m pytest -n 4 --dist loadgroup --no-loadscope-reorder $(ARGS)
+	$(BIN)/python -W error -m pytest -n 3 --dist loadgroup --no-loadscope-reorder $(ARGS)
 
 lint: $(VENV)/test.done
 	$(BIN)/ruff check .

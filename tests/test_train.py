@@ -226,7 +226,7 @@ def test_a_frozen_backbone_stays_as_it_was_and_then_only_its_upper_layers_change
     assert [phase.name for phase in phases] == ["warm-up", "fine-tuning"]
     over = fit.fit(
         lambda: recipe.build(TINY, 2, True),
-        lambda model: weights.load_start(model, str(start), "mobilenet"),
+        lambda model: weights.load_start(model, str(start), "mobilenet", recipe.stands_on),
         data, recipe, phases, tmp_path / "state", 1, Heard(),
     )  # fmt: skip
     assert fit.best_weights(over).is_file()

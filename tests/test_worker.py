@@ -163,6 +163,7 @@ def test_a_store_that_is_silent_for_longer_than_kafkas_patience_costs_nothing(
         assert (health.status_code, health.json()["problem"]) == (200, None)  # it is slow, and refuses nothing
         store.gate.set()
         wait_for(lambda: database["events"].estimated_document_count() >= frames, "all events")
+        wait_for(lambda: len(running.taken) >= frames, "all that was taken, noted a moment after the store")
         # Nothing was read twice and nothing out of order: the worker never lost its partitions.
         assert running.taken == [("s", number) for number in range(frames)]
 
