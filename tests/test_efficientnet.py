@@ -168,6 +168,7 @@ def test_weights_are_served_as_they_came_with_no_epoch_trained(
     )
     assert "--epochs: got 0: name by --weights" in refused(few, "none", capfd, "--epochs", "0")
     assert "--epochs: got 0: name by --weights" in refused(few, "imagenet", capfd, "--epochs", "0")
+    assert "is not of 2 labels: train an epoch at least" in refused(few, published(), capfd, "--epochs", "0")
     out = tmp_path / "models" / "two"
     arguments = ["--data", few, "--out", out, "--size", 112, "--weights", tmp_path / "two.npz", "--epochs", 0]
     said = ["--purpose", "Tells shapes.", "--origin", "ImageNet's first two labels.", "--limit", "Not for stars."]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import zlib
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from importlib.metadata import version
@@ -10,7 +11,9 @@ from pathlib import Path
 from typing import Final
 
 import keras
+import numpy as np
 
+from framewatch.errors import SettingError
 from framewatch.objects.base import Access
 from framewatch.objects.open import is_bucket
 from framewatch.training.architectures.recipes import Phase, Recipe, phases_of
@@ -140,11 +143,24 @@ def train(plan: Plan, access: Access, watcher: Watcher, fresh: bool = False, for
             model.load_weights(best_weights(over))
             watcher.say("exporting and measuring the weights with the best validation accuracy")
         else:
-            start(model)
+            _take_as_they_are(plan.weights, start, model)
             watcher.say(f"exporting and measuring {Path(plan.weights).name} as it is")
         make_bundle(plan, model, data, over, folder)
         publish(folder / "bundle", plan.out, folder)
     return load_bundle(plan.out)
+
+
+def _take_as_they_are(weights: str, start: Callable[[keras.Model], None], model: keras.Model) -> None:
+    """Give the model weights that no epoch will change.
+
+    Raises:
+        SettingError: they are not for as many labels, so the last layer would say anything.
+    """
+    last = model.layers[-1]
+    before = last.get_weights()[0]
+    start(model)
+    if np.array_equal(before, last.get_weights()[0]):
+        raise SettingError(f"--epochs: got 0: {weights} is not of {last.units} labels: train an epoch at least")
 
 
 def make_bundle(
