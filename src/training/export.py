@@ -67,7 +67,7 @@ def export_bundle(
         labels: in the order of the outputs.
         folder: there already, perhaps with plots and metrics in it.
         card: the model card, Markdown.
-        compact: write only the file that both runtimes read, with weights in 16 bits: an eighth of all forms. Keras
+        compact: write only the file that both runtimes read, with weights in 16 bits: a sixth of all forms. Keras
             cannot go on training from it.
     """
     if not compact:

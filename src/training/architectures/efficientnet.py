@@ -5,7 +5,7 @@ Its weights come from PyTorch: ``load_state`` gives a network those of a state d
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from typing import Any, Final, NamedTuple
 
 import keras
@@ -15,10 +15,8 @@ from numpy.typing import NDArray
 
 from framewatch.training.architectures.from_scratch import shares
 from framewatch.training.architectures.mobilenet import BACKBONE
+from framewatch.training.architectures.state_dicts import StateDict
 from framewatch.vision.models.inputs import InputSpec
-
-State = Mapping[str, NDArray[np.generic]]
-"""Of PyTorch: arrays by names such as ``_blocks.3._bn1.running_mean``; kernels are (out, in, height, width)."""
 
 
 class _Stage(NamedTuple):
@@ -121,7 +119,7 @@ def _normalized(x: keras.KerasTensor, name: str) -> keras.KerasTensor:
     return layers.BatchNormalization(epsilon=1e-3, name=f"{name}_bn")(x)
 
 
-def load_state(model: keras.Model, state: State) -> None:
+def load_state(model: keras.Model, state: StateDict) -> None:
     """Give the network the weights of a state dict; its last layer too, where that is of as many labels.
 
     Args:
@@ -140,7 +138,7 @@ def load_state(model: keras.Model, state: State) -> None:
         last.set_weights([_number(state, f"{_LABELS}.weight").T, _number(state, f"{_LABELS}.bias")])
 
 
-def _of_layer(layer: layers.Layer, state: State) -> Iterator[NDArray[np.float32]]:
+def _of_layer(layer: layers.Layer, state: StateDict) -> Iterator[NDArray[np.float32]]:
     name = _state_name(layer.name)
     if isinstance(layer, layers.BatchNormalization):
         yield from (_number(state, f"{name}.{which}") for which in _OF_NORMALIZATION)
@@ -157,5 +155,5 @@ def _state_name(layer: str) -> str:
     return f"_blocks.{number}.{_PARTS[part]}"
 
 
-def _number(state: State, name: str) -> NDArray[Any]:
+def _number(state: StateDict, name: str) -> NDArray[Any]:
     return np.asarray(state[name], np.float32)

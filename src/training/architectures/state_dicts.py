@@ -5,14 +5,15 @@ from __future__ import annotations
 import pickle
 import zipfile
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, BinaryIO, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
-StateDict = dict[str, NDArray[Any]]
+StateDict = Mapping[str, NDArray[Any]]
+"""Arrays by names such as ``_blocks.3._bn1.running_mean``; kernels are (out, in, height, width)."""
 
 _NUMBERS: Final = {
     "FloatStorage": np.dtype("<f4"),

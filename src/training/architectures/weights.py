@@ -31,13 +31,12 @@ def check_start(weights: str, architecture: str, backbone: Backbone | None, buil
     if weights == NONE:
         return
     path, files = Path(weights), backbone.files if backbone else ()
-    if not backbone and weights == IMAGENET:
-        raise _wrong(weights, f"{architecture} stands on no network of ImageNet: none, or a bundle of it")
-    if weights != IMAGENET and not path.exists():
-        raise _wrong(weights, "there is no such file or folder: imagenet, none, a file, or a bundle's folder")
-    if weights != IMAGENET and not path.is_dir() and not (path.is_file() and path.suffix in files):
-        or_file = f", or a {' or '.join(files)} file of {backbone.name}'s weights" if backbone else ""
-        raise _wrong(weights, f"expected the folder of a bundle of {architecture}{or_file}")
+    if weights != IMAGENET:
+        if not path.exists():
+            raise _wrong(weights, "there is no such file or folder: imagenet, none, a file, or a bundle's folder")
+        if not path.is_dir() and not (path.is_file() and path.suffix in files):
+            or_file = f", or a {' or '.join(files)} file of {backbone.name}'s weights" if backbone else ""
+            raise _wrong(weights, f"expected the folder of a bundle of {architecture}{or_file}")
     load_start(build(), weights, architecture, backbone)
 
 

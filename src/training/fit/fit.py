@@ -105,7 +105,7 @@ def _fit_phase(
 
 
 def _make_variables(model: keras.Model, classes: int) -> None:
-    """Make now what Keras makes in its first step: a step that makes variables is traced twice, half of the start."""
+    """Make now what Keras makes in its first step: a step that makes variables is traced twice."""
     model.optimizer.build(model.trainable_variables)
     shares = keras.ops.ones((1, classes)) / classes
     model.compute_metrics(None, shares, shares)

@@ -112,11 +112,7 @@ def choose_runtime(bundle: Bundle, name: RuntimeName = "auto") -> str:
 
 
 def _check_answer(bundle: Bundle, file: str, model: Model) -> None:
-    """Ask the model once: about two samples, so that one that takes no batch is found out.
-
-    This must be over before other threads ask. OpenVINO's binding to NumPy initializes itself at the first question,
-    and two threads that ask it at once wait for each other for ever.
-    """
+    """Ask the model once: about two samples, so that one that takes no batch is found out."""
     where = f"{bundle.folder}: {file}"
     try:
         scores = model(np.zeros((2, *bundle.manifest.input.shape), np.uint8))
